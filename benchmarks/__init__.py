@@ -1,0 +1,1 @@
+"""One script per published comparison: ``python -m benchmarks.NAME`` from the root of the repository."""

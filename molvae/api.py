@@ -1,0 +1,272 @@
+"""The Python API: ``model = molvae.load("moses"); model.generate(100, targets={"logp": 2.5})``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from molvae import build, catalog, checkpoint
+from molvae.errors import CheckpointError, InvalidRecord, UnknownName, UsageError
+from molvae.nn.priors import Exemplars
+from molvae.records import Candidate
+from molvae.representation import Representation
+from molvae.sample import BATCH, Funnel, Generation, Need, Range, Request, Sampler, Target, noised, slerp
+from molvae.validate import KnownKeys, Validator
+
+# Half-widths that count as inside where the user names none, in label standard deviations.
+TOLERANCE = 0.3
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """One record through the code and back. ``exact``: the same canonical text came back; ``text`` None: no valid record did."""
+
+    asked: str
+    text: str | None
+    exact: bool
+
+
+def load(name: str | Path, *, checks: Sequence[str] | None = None) -> Model:
+    """A model by name (a shipped one) or by checkpoint folder. Raises CheckpointError, UnknownName."""
+    path = Path(name)
+    if not path.exists():
+        path = catalog.model_path(str(name))
+    elif (path / "checkpoint").is_dir():
+        path = path / "checkpoint"
+    return Model(path, checkpoint.load(path), checks)
+
+
+class Model:
+    """A trained model with its domain. Codes are float32 arrays (n, D); properties are in their own units."""
+
+    def __init__(self, path: Path, saved: checkpoint.Checkpoint, checks: Sequence[str] | None = None) -> None:
+        values = saved.representation
+        if "domain" not in values:
+            raise CheckpointError(path, "representation.json names no domain; get a fresh copy")
+        self.path, self.config, self.card = path, saved.config, saved.card
+        self.metrics = dict(saved.metrics)
+        self.name, self.version = str(values.get("name", path.name)), str(values.get("version", "unknown"))
+        self.domain = build.domain(values["domain"])
+        self.representation: Representation[Any] = Representation.from_dict(self.domain, values, str(path))
+        self.vae = build.vae(saved.config, self.representation)
+        try:
+            self.vae.load_state_dict(dict(saved.weights))
+        except RuntimeError as error:
+            raise CheckpointError(path, f"the weights do not fit the configuration beside them: {error}") from error
+        self.vae.eval()
+        known = KnownKeys.from_bytes(saved.files["known.npz"], path / "known.npz") if "known.npz" in saved.files else None
+        self.validator: Validator[Any] = Validator(self.domain, checks, known)
+        self.sampler = Sampler(self.vae, self.representation, self.validator, self._exemplars(saved))
+
+    def _exemplars(self, saved: checkpoint.Checkpoint) -> Exemplars | None:
+        if "codes" not in saved.exemplars:
+            return None
+        codes = saved.exemplars["codes"].float() * saved.exemplars.get("scale", torch.ones(()))
+        return Exemplars(codes, self.vae.standardise(saved.exemplars["labels"].float()))
+
+    # --- names and units -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def properties(self) -> tuple[str, ...]:
+        """Properties that can be asked for: the model is conditioned on them."""
+        return self.representation.labels.names
+
+    def unit(self, name: str) -> str:
+        """Unit of a property, "" where it has none."""
+        if name in self.domain.properties:
+            return self.domain.properties[name].unit
+        return self.representation.labels.units.get(name, "")
+
+    def tolerance(self, name: str) -> float:
+        """The half-width that counts as inside where none is given: 0.3 standard deviations of the training data."""
+        if name not in self.properties:
+            raise UsageError(f"{name} needs a tolerance, since this model was not trained on it: {name}=VALUE±TOLERANCE")
+        return TOLERANCE * float(self.vae.label_std[self.properties.index(name)])
+
+    def need(self, kind: str, query: str) -> Need:
+        """A condition on records by one of the domain's queries ("contains", "scaffold"). Raises UnknownName, UsageError for a bad query."""
+        if kind not in self.domain.queries:
+            raise UnknownName("query", kind, list(self.domain.queries))
+        return Need(f"{kind} {query}", self.domain.queries[kind](query))
+
+    # --- generation ----------------------------------------------------------------------------------------------------------------
+
+    def generate(
+        self,
+        n: int,
+        *,
+        targets: Mapping[str, float | tuple[float, float]] | None = None,
+        ranges: Mapping[str, tuple[float, float]] | None = None,
+        needs: Sequence[Need] = (),
+        seeds: Sequence[str] = (),
+        temperature: float = 1.0,
+        guidance: float = 0.0,
+        level: float | None = None,
+        prior: str = "normal",
+        seed: int = 0,
+        unique: bool = True,
+        novel: bool = False,
+        verify: bool = True,
+        measure: Sequence[str] = (),
+        max_draws: int | None = None,
+        on_progress: Callable[[int, Funnel], None] | None = None,
+    ) -> Generation:
+        """n candidates that pass the verdict and lie inside every target and range, or fewer and the reason (``short``).
+
+        targets: property -> value, or (value, tolerance). ranges: property -> (low, high), infinite where open. needs: conditions on the
+        record (``model.need("contains", "c1ccccc1")``). seeds: texts to start from instead of the prior. level: noise level, by default 1 for
+        the normal prior, 0.6 for exemplars and seeds. verify=False keeps what is valid whatever it measures, for studies of the raw model.
+        measure: further properties to compute. Raises UsageError, UnknownName.
+        """
+        wanted = tuple(Target(k, *(v if isinstance(v, tuple) else (v, self.tolerance(k)))) for k, v in (targets or {}).items())
+        bounds = tuple(Range(k, low, high) for k, (low, high) in (ranges or {}).items())
+        if level is None:
+            level = 0.6 if seeds or prior == "exemplars" else 1.0
+        request = Request(
+            n=n,
+            targets=wanted,
+            ranges=bounds,
+            needs=tuple(needs),
+            measure=tuple(measure),
+            temperature=temperature,
+            guidance=guidance,
+            level=level,
+            prior=prior,
+            seeds=tuple(seeds),
+            seed=seed,
+            unique=unique,
+            novel=novel,
+            verify=verify,
+            max_draws=max_draws,
+        )
+        return self.sampler.generate(request, on_progress)
+
+    def neighbours(
+        self, text: str, n: int = 20, *, radius: float = 0.4, temperature: float = 1.0, seed: int = 0, max_draws: int | None = None
+    ) -> Generation:
+        """n distinct analogues of one record, decoded from its code at noise level ``radius`` (0 itself, 1 anything), most similar first."""
+        record = self.domain.parse(text)
+        own = self.domain.key(record)
+        away = Need("not the seed itself", lambda r: self.domain.key(r) != own)
+        request = Request(
+            n=n,
+            needs=(away,),
+            measure=self._computable(),
+            temperature=temperature,
+            level=radius,
+            seeds=(text,),
+            around=True,
+            seed=seed,
+            max_draws=max_draws or max(4000, 100 * n),
+        )
+        found = self.sampler.generate(request)
+        likeness = self.domain.similarity(record, [self.domain.parse(c.text) for c in found.candidates]) if found.candidates else []
+        ranked = [replace(c, extra={**c.extra, "similarity": s}) for c, s in zip(found.candidates, likeness, strict=True)]
+        return replace(found, candidates=sorted(ranked, key=lambda c: -float(c.extra["similarity"])))
+
+    def interpolate(self, start: str, end: str, steps: int = 11) -> list[Candidate]:
+        """Most likely decodes along the arc between two records' codes, invalid ones left out; ``share`` says where on the way each lies."""
+        if steps < 2:
+            raise UsageError(f"{steps} steps; wanted at least 2, both ends included")
+        ends = self.sampler.codes([start, end])
+        path = slerp(ends[0], ends[1], steps)
+        texts = self.decode(path.numpy(), temperature=0.0)
+        from_, to = self.domain.parse(start), self.domain.parse(end)
+        out: list[Candidate] = []
+        for k, text in enumerate(texts):
+            if text is None or (out and out[-1].text == text):
+                continue
+            candidate = self.describe(text)
+            record = self.domain.parse(text)
+            extra = {
+                "share": k / (steps - 1),
+                "similarity_to_start": self.domain.similarity(record, [from_])[0],
+                "similarity_to_end": self.domain.similarity(record, [to])[0],
+            }
+            out.append(replace(candidate, extra=extra))
+        return self.sampler.predicted(out)
+
+    # --- codes ---------------------------------------------------------------------------------------------------------------------
+
+    def encode(self, texts: Sequence[str], *, views: Sequence[str] | None = None) -> NDArray[np.float32]:
+        """Noiseless codes (n, D). views: "sequence", "graph" or both. Raises InvalidRecord for the first text that has no code."""
+        return np.asarray(self.sampler.codes(texts, views).numpy(), dtype=np.float32)
+
+    def decode(
+        self,
+        codes: NDArray[np.float32],
+        *,
+        level: float = 0.0,
+        targets: Mapping[str, float] | None = None,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> list[str | None]:
+        """One canonical text for each code (n, D), None where no valid record was spelt. Temperature 0 takes the most likely tokens."""
+        z = torch.as_tensor(np.asarray(codes, np.float32))
+        if z.ndim != 2 or z.shape[1] != self.vae.latent.width:
+            raise UsageError(f"codes of shape {tuple(z.shape)}; this model wants (n, {self.vae.latent.width})")
+        generator = torch.Generator().manual_seed(seed)
+        out: list[str | None] = []
+        for part in z.split(BATCH):
+            drawn = self.vae.draw(part, level, self._targets(targets, part.shape[0]), temperature=temperature, generator=generator)
+            out += [self._text(tokens) if ended else None for tokens, ended in zip(drawn.tokens, drawn.finished, strict=True)]
+        return out
+
+    def reconstruct(
+        self, texts: Sequence[str], *, level: float = 0.0, temperature: float = 0.0, views: Sequence[str] | None = None, seed: int = 0
+    ) -> list[Reconstruction]:
+        """Encode and decode, free-running. The noise level blurs the code on the way."""
+        asked = [self.domain.write(self.domain.parse(t)) for t in texts]
+        mode = self.sampler.codes(asked, views)
+        z = noised(mode, torch.full((len(asked),), level), torch.Generator().manual_seed(seed))
+        back = self.decode(z.numpy(), level=level, temperature=temperature, seed=seed)
+        return [Reconstruction(a, b, a == b) for a, b in zip(asked, back, strict=True)]
+
+    def predict(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Predicted mean and standard deviation (n, P) of ``properties``, read from the code alone."""
+        with torch.no_grad():
+            mean, std = self.vae.predict(self.sampler.codes(texts))
+        return np.asarray(mean.numpy(), np.float32), np.asarray(std.numpy(), np.float32)
+
+    def describe(self, text: str) -> Candidate:
+        """One text with verdict, novelty, measured properties and likelihood. Raises InvalidRecord."""
+        record = self.domain.parse(text)
+        key = self.domain.key(record)
+        measured = {p: self.domain.properties[p].compute(record) for p in self._computable()}
+        try:
+            likelihood = self.sampler.log_likelihood([text])[0]
+        except InvalidRecord:
+            likelihood = math.nan  # the vocabulary lacks one of its symbols
+        return Candidate(
+            text=self.domain.write(record),
+            key=key,
+            verdict=self.validator.verdict(record),
+            measured=measured,
+            novel=self.validator.novel(key),
+            log_likelihood=likelihood,
+        )
+
+    def _computable(self) -> tuple[str, ...]:
+        return tuple(p for p in self.properties if p in self.domain.properties)
+
+    def _targets(self, targets: Mapping[str, float] | None, count: int) -> Tensor:
+        out = torch.full((count, len(self.properties)), math.nan)
+        for name, value in (targets or {}).items():
+            if name not in self.properties:
+                raise UnknownName("property of this model", name, list(self.properties))
+            out[:, self.properties.index(name)] = value
+        return self.vae.standardise(out)
+
+    def _text(self, tokens: Sequence[int]) -> str | None:
+        try:
+            return self.domain.write(self.representation.record(tokens))
+        except InvalidRecord:
+            return None

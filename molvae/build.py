@@ -1,0 +1,84 @@
+"""The composition root: configuration -> objects. The only table of names; domains are named here and in ``molvae.catalog`` alone."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from molvae.config import Config
+from molvae.errors import UnknownName
+from molvae.model import VAE, Shares
+from molvae.nn.condition import Budget, Condition
+from molvae.nn.decoders import RecurrentDecoder
+from molvae.nn.encoders import Encoder, GraphEncoder, SequenceEncoder
+from molvae.nn.heads import PropertyHead
+from molvae.nn.latents import Gaussian, Latent, NoiseDial
+from molvae.nn.regularisers import KL, NoRegulariser, Regulariser
+from molvae.protocols import Domain
+from molvae.representation import Representation
+
+DOMAINS = {"molecules": "molvae.domains.molecules"}
+
+
+def domain(name: str) -> Domain[Any]:
+    """The domain of that name. Raises UnknownName."""
+    if name not in DOMAINS:
+        raise UnknownName("domain", name, list(DOMAINS))
+    built: Domain[Any] = importlib.import_module(DOMAINS[name]).domain()
+    return built
+
+
+def vae(config: Config, representation: Representation[Any]) -> VAE:
+    """The model that a configuration describes, with fresh weights."""
+    properties = len(representation.labels.names)
+    written = len(representation.target_bpe)
+    budget = None
+    if config.condition.budget and properties:
+        budget = Budget(written, properties, config.decoder.embed, config.condition.budget_rank)
+    decoder = RecurrentDecoder(
+        written,
+        config.latent.width,
+        config.condition.width,
+        config.decoder.embed,
+        config.decoder.hidden,
+        config.decoder.layers,
+        config.decoder.dropout,
+        budget,
+    )
+    shares = Shares(config.train.low_share, config.train.low_level, config.condition.shown, config.condition.shown_coded)
+    head = PropertyHead(config.latent.width, properties, config.heads.hidden, config.heads.layers) if properties else None
+    return VAE(
+        _encoder(config, representation),
+        _latent(config),
+        _regulariser(config),
+        Condition(properties, config.condition.width),
+        decoder,
+        head,
+        shares=shares,
+        head_weight=config.heads.weight,
+    )
+
+
+def _encoder(config: Config, representation: Representation[Any]) -> Encoder:
+    e = config.encoder
+    graph = representation.domain.graph
+    return Encoder(
+        config.latent.width,
+        e.features,
+        e.view_dropout,
+        SequenceEncoder(len(representation.source_bpe), e.sequence_embed, e.sequence_hidden, e.features) if "sequence" in e.views else None,
+        GraphEncoder(graph.node_sizes, graph.edge_sizes, e.graph_hidden, e.graph_layers, e.features) if "graph" in e.views else None,
+    )
+
+
+def _latent(config: Config) -> Latent:
+    if config.latent.kind == "dial":
+        return NoiseDial(config.latent.width, config.latent.whitening)
+    return Gaussian(config.latent.width)
+
+
+def _regulariser(config: Config) -> Regulariser:
+    r = config.regulariser
+    if r.kind == "kl":
+        return KL(r.beta, r.schedule, r.warmup, r.cycles, r.free_bits)
+    return NoRegulariser()

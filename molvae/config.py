@@ -1,0 +1,204 @@
+"""Settings of a model and its training: pydantic models, read from and written to TOML. Unknown keys are refused."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+import tomlkit
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from tomlkit.items import Item
+
+from molvae.errors import ConfigError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RepresentationConfig(_Section):
+    """Strings: what the sequence encoder reads and what the decoder writes."""
+
+    source: str = Field("selfies", description="string read by the sequence encoder")
+    target: str = Field("smiles", description="string written by the decoder; 'selfies' always decodes, 'smiles' is rejected where invalid")
+    source_vocabulary: int = Field(1024, ge=16, le=60000, description="largest number of BPE tokens of the source")
+    target_vocabulary: int = Field(1024, ge=16, le=60000, description="largest number of BPE tokens of the target")
+
+
+class EncoderConfig(_Section):
+    """Encoders of the views and their fusion."""
+
+    views: tuple[Literal["sequence", "graph"], ...] = Field(("sequence", "graph"), description="views read; one or both")
+    view_dropout: float = Field(0.15, ge=0, lt=0.5, description="probability of dropping each view of a record in training")
+    features: int = Field(512, ge=8, description="width of each view's feature vector")
+    sequence_embed: int = Field(128, ge=4, description="token embedding width")
+    sequence_hidden: int = Field(256, ge=4, description="GRU width, each direction")
+    graph_hidden: int = Field(128, ge=4, description="node feature width of the graph network")
+    graph_layers: int = Field(4, ge=1, description="message-passing layers")
+
+
+class LatentConfig(_Section):
+    """The code."""
+
+    kind: Literal["dial", "gaussian"] = Field("dial", description="'dial' (noise level as a setting) or 'gaussian' (plain VAE)")
+    width: int = Field(64, ge=2, description="dimensions of the code")
+    whitening: float = Field(0.1, ge=0, description="dial: weight of squared off-diagonal covariances")
+
+
+class RegulariserConfig(_Section):
+    """The rate of the gaussian latent. The noise dial needs none."""
+
+    kind: Literal["none", "kl"] = Field("none", description="'none' for the dial, 'kl' for the gaussian latent")
+    beta: float = Field(1.0, gt=0, description="weight of the KL, nats a record")
+    schedule: Literal["constant", "linear", "cyclic"] = Field("linear", description="course of beta")
+    warmup: float = Field(0.1, ge=0, le=1, description="share of training over which a linear schedule rises")
+    cycles: int = Field(4, ge=1, description="ramps of a cyclic schedule")
+    free_bits: float = Field(0.0, ge=0, description="nats a dimension below which the KL is not pressed")
+
+
+class DecoderConfig(_Section):
+    """The autoregressive decoder."""
+
+    embed: int = Field(256, ge=4, description="token embedding width")
+    hidden: int = Field(512, ge=4, description="GRU width")
+    layers: int = Field(1, ge=1, description="GRU layers")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout on the states")
+
+
+class ConditionConfig(_Section):
+    """Targets that a user can ask for."""
+
+    properties: tuple[str, ...] = Field(("logp", "qed", "tpsa", "sa", "mw"), description="labels that condition the decoder and that the head predicts")
+    width: int = Field(128, ge=8, description="width of the condition embedding")
+    budget: bool = Field(True, description="tell the decoder at every step how much of each target is still to come")
+    budget_rank: int = Field(16, ge=1, description="rank of the pair term of the budget's ledger")
+    shown: float = Field(0.75, ge=0, le=1, description="share of prior rows with targets shown")
+    shown_coded: float = Field(0.3, ge=0, le=1, description="share of coded rows with targets shown")
+
+
+class HeadConfig(_Section):
+    """Property heads on the code."""
+
+    hidden: int = Field(256, ge=8, description="width")
+    layers: int = Field(2, ge=1, description="residual blocks")
+    weight: float = Field(1.0, ge=0, description="weight of the heads' loss")
+
+
+class TrainConfig(_Section):
+    """The training loop."""
+
+    seed: int = Field(0, ge=0, description="fixes every random number of training")
+    steps: int = Field(20000, ge=1, description="optimiser steps")
+    minutes: float = Field(0.0, ge=0, description="if set, the length of training in minutes of training time instead of steps (not exactly reproducible)")
+    prior_batch: int = Field(128, ge=0, description="records a step decoded from pure noise (level 1), for which no encoder runs")
+    code_batch: int = Field(96, ge=0, description="records a step encoded at a random level")
+    low_share: float = Field(1 / 3, ge=0, le=1, description="share of coded records at a level below low_level")
+    low_level: float = Field(0.3, ge=0, le=1, description="see low_share")
+    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
+    final_rate: float = Field(1e-5, ge=0, description="learning rate at the end")
+    warmup_steps: int = Field(200, ge=0, description="steps over which the learning rate rises")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="'constant' keeps the peak until the last cooldown share")
+    cooldown: float = Field(0.2, ge=0, le=1, description="share of training at the end over which a constant schedule falls to final_rate")
+    weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay on matrices")
+    clip: float = Field(1.0, gt=0, description="largest gradient norm")
+    ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights that are shipped; 0 ships the last weights")
+    precision: Literal["auto", "32-true", "bf16-mixed"] = Field("auto", description="'auto' takes bf16-mixed where the processor computes in bfloat16")
+    accelerator: str = Field("cpu", description="Lightning Fabric accelerator: cpu, cuda, mps, auto")
+    devices: int = Field(1, ge=1, description="processes of data-parallel training")
+    threads: int = Field(0, ge=0, description="CPU threads; 0 leaves torch's choice")
+    checkpoint_minutes: float = Field(5.0, gt=0, description="minutes between checkpoints")
+    log_steps: int = Field(100, ge=1, description="steps between log rows")
+    validate_steps: int = Field(2000, ge=1, description="steps between validations")
+    validate_rows: int = Field(1000, ge=1, description="held-out records a validation uses")
+    patience: int = Field(0, ge=0, description="validations without a better held-out loss before training stops; 0 never")
+    tensorboard: bool = Field(False, description="also log to TensorBoard (extra 'tensorboard')")
+
+
+class Config(_Section):
+    """Everything that ``molvae train`` needs beside the data."""
+
+    domain: str = Field("molecules", description="kind of matter")
+    representation: RepresentationConfig = RepresentationConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    latent: LatentConfig = LatentConfig()
+    regulariser: RegulariserConfig = RegulariserConfig()
+    decoder: DecoderConfig = DecoderConfig()
+    condition: ConditionConfig = ConditionConfig()
+    heads: HeadConfig = HeadConfig()
+    train: TrainConfig = TrainConfig()
+
+
+def from_dict(values: dict[str, Any], where: str = "configuration") -> Config:
+    """Raises ConfigError naming each offending key, what arrived and what was wanted."""
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']} (got {e.get('input')!r})" for e in error.errors()]
+        raise ConfigError(f"{where} does not fit:\n" + "\n".join(lines) + "\n'molvae config' prints every setting") from None
+    check(config)
+    return config
+
+
+def check(config: Config) -> None:
+    """Compatibility of parts, checked at the door. Raises ConfigError."""
+    dial = config.latent.kind == "dial"
+    if config.regulariser.kind == "kl" and dial:
+        raise ConfigError("regulariser.kind = 'kl' needs moments, and the noise dial has none; use latent.kind = 'gaussian' or regulariser.kind = 'none'")
+    if config.regulariser.kind == "none" and not dial:
+        raise ConfigError("latent.kind = 'gaussian' needs regulariser.kind = 'kl': without it nothing ties the codes to the prior")
+    if not config.encoder.views:
+        raise ConfigError("encoder.views is empty; wanted 'sequence', 'graph' or both")
+    if config.train.prior_batch + config.train.code_batch == 0:
+        raise ConfigError("train.prior_batch and train.code_batch are both 0; one of them must be positive")
+    if not dial and config.train.prior_batch:
+        raise ConfigError("train.prior_batch > 0 trains the decoder on pure noise, which only the noise dial means; set it to 0 for latent.kind = 'gaussian'")
+
+
+def load(path: Path | str) -> Config:
+    """Read a TOML file. Raises ConfigError."""
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} is no readable TOML file: {error}") from error
+    return from_dict(values, str(path))
+
+
+def dump(config: Config, *, documented: bool = True) -> str:
+    """The configuration as TOML, each setting with its description where ``documented``."""
+    document = tomlkit.document()
+    for name, field in Config.model_fields.items():
+        value = getattr(config, name)
+        if not isinstance(value, _Section):
+            document.add(name, _item(value, field.description if documented else None))
+            continue
+        table = tomlkit.table()
+        if documented and value.__doc__:
+            table.add(tomlkit.comment(value.__doc__.strip()))
+        for key, inner in type(value).model_fields.items():
+            plain = getattr(value, key)
+            table.add(key, _item(list(plain) if isinstance(plain, tuple) else plain, inner.description if documented else None))
+        document.add(name, table)
+    return tomlkit.dumps(document)
+
+
+def _item(value: object, comment: str | None) -> Item:
+    item = tomlkit.item(value)
+    if comment:
+        item.comment(comment)
+    return item
+
+
+def override(config: Config, settings: dict[str, Any]) -> Config:
+    """A copy with dotted settings changed: ``{"train.seed": 3}``. Raises ConfigError."""
+    values = config.model_dump()
+    for dotted, value in settings.items():
+        *sections, key = dotted.split(".")
+        place = values
+        for section in sections:
+            if not isinstance(place.get(section), dict):
+                raise ConfigError(f"there is no setting {dotted!r}; 'molvae config' prints every setting")
+            place = place[section]
+        place[key] = value
+    return from_dict(values)

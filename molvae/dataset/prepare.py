@@ -1,0 +1,302 @@
+"""From source files to a prepared data set, in parallel and resumable: read, clean, convert, deduplicate, split, store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import molvae
+from molvae.dataset.merge import Progress, merge, whole
+from molvae.dataset.plan import Plan, Source, Tally, choose_steps, reference
+from molvae.dataset.read import RecordReader, iter_rows, suffix_of
+from molvae.dataset.shards import UNDECIDED, Bench, make_shard, shard_path, start_worker
+from molvae.dataset.splits import split_of_file
+from molvae.dataset.store import MANIFEST, Store, read_manifest
+from molvae.errors import DataError, UnknownName, UsageError
+from molvae.protocols import Domain
+from molvae.records import Row
+
+REQUEST = "request.json"
+_SAMPLE = 10_000
+_NUMERIC_SHARE = 0.9
+_NO_LABELS = frozenset({"index", "unnamed: 0", "id", "line", "split"})
+
+
+def prepare(
+    domain: Callable[[], Domain[Any]],
+    source: Path | str | Sequence[Path | str],
+    out: Path | str,
+    *,
+    properties: Sequence[str] = (),
+    column: str | None = None,
+    label_columns: str | Sequence[str] = "auto",
+    units: Mapping[str, str] | None = None,
+    step_names: Sequence[str] | None = None,
+    split: str = "random",
+    fractions: tuple[float, float, float] = (0.9, 0.05, 0.05),
+    seed: int = 0,
+    limit: int | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Store:
+    """Prepare one or more files as one data set in the folder ``out`` and open it.
+
+    domain: a function at the top level of a module that makes the domain; worker processes import it by name.
+    properties: names to compute. label_columns: columns of the source to keep as labels: ``auto`` takes the columns of numbers. A label
+    column named like a computed property is kept as ``<name>_given``; to use the given values alone, leave the property out of
+    ``properties``. units: unit by label column. step_names: cleaning steps in order, None for the domain's defaults; a step
+    that takes arguments is ``name=arguments``.
+    split: ``random``, ``group`` (relatives stay together), ``file`` (by file name) or a column that says train, valid or test.
+    Of rows with the same key the first stays. limit: rows to read. progress: called with stage, rows done, and rows in all or None.
+
+    Each finished chunk is on disk: after an interruption the same call goes on. The same request to a finished folder just opens it.
+    From a script, call it under ``if __name__ == "__main__":`` (worker processes import the script) or with workers=1.
+    Raises DataError for files that cannot be read and folders with something else in them, UsageError for requests that make no sense.
+    """
+    out = Path(out)
+    paths = [Path(source)] if isinstance(source, Path | str) else [Path(p) for p in source]
+    progress = progress or (lambda stage, done, total: None)
+    made = domain()
+    plan = Plan(
+        domain=reference(domain),
+        sources=tuple(Source(str(path), "") for path in paths),
+        column=column,
+        properties=tuple(properties),
+        labels={},
+        units=dict(units or {}),
+        steps=tuple(s.name for s in made.steps if s.default) if step_names is None else tuple(step_names),
+        split=split,
+        fractions=fractions,
+        seed=seed,
+        limit=limit,
+        version=molvae.__version__,
+    )
+    _check(made, plan)
+    scan = _scan(paths, column, made.readers, progress)
+    origins = tuple(Source(str(path), _sha256(path), split_of_file(path) if split == "file" else UNDECIDED) for path in paths)
+    plan = replace(plan, sources=origins, labels=_label_names(paths[0], scan, label_columns, properties, split))
+    if not _finished(out, plan):
+        total = scan.total if limit is None or scan.total is None else min(limit, scan.total)
+        _carry_out(made, plan, out, workers or _cores(), total, progress)
+    return Store.open(out)
+
+
+def _carry_out(
+    domain: Domain[Any],
+    plan: Plan,
+    out: Path,
+    workers: int,
+    total: int | None,
+    progress: Progress,
+) -> None:
+    """Make the shards, merge them, and clear up; what is on disk from an earlier try is used."""
+    folder = out / "shards"
+    folder.mkdir(exist_ok=True)
+    shards = _make_shards(plan, folder, domain.readers, workers, total, progress)
+    merge(domain, plan, shards, out, progress)
+    _clear_up(out)
+
+
+def _clear_up(out: Path) -> None:
+    """Remove what only an unfinished preparation needs."""
+    shutil.rmtree(out / "shards", ignore_errors=True)
+    (out / REQUEST).unlink(missing_ok=True)
+
+
+def _check(domain: Domain[Any], plan: Plan) -> None:
+    if not plan.sources:
+        raise UsageError("no source files; give at least one")
+    for name in plan.properties:
+        if name not in domain.properties:
+            raise UnknownName("property", name, list(domain.properties))
+    if len(set(plan.properties)) != len(plan.properties):
+        raise UsageError(f"a property named twice: {', '.join(plan.properties)}")
+    choose_steps(domain, plan.steps)
+    fractions = plan.fractions
+    if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6 or fractions[0] == 0:
+        raise UsageError(f"fractions {fractions}; wanted three shares (train, valid, test) that sum to 1, the first above 0")
+    if plan.limit is not None and plan.limit < 1:
+        raise UsageError(f"limit {plan.limit}; wanted at least 1 row")
+    if not plan.split:
+        raise UsageError("an empty split; wanted random, group, file or the name of a column")
+
+
+@dataclass
+class _Scan:
+    """What a first pass over the sources found: other columns, those of numbers, and the rows in all (None for formats slow to read)."""
+
+    columns: list[str]
+    numeric: list[str]
+    total: int | None
+
+
+def _scan(paths: Sequence[Path], column: str | None, readers: Mapping[str, RecordReader], progress: Progress) -> _Scan:
+    """Read all sources once before the long work, so that a broken file is found in seconds and progress has an end."""
+    cells: dict[str, list[int]] = {}
+    total: int | None = 0
+    for path in paths:
+        slow = suffix_of(path) in readers
+        rows = iter_rows(path, column, record_readers=readers)
+        for row in islice(rows, 1000 if slow else _SAMPLE):
+            total = None if total is None else total + 1
+            for name, cell in row.labels.items():
+                seen = cells.setdefault(name, [0, 0])
+                seen[0] += isinstance(cell, float) and cell == cell
+                seen[1] += isinstance(cell, str)
+        total = None if slow or total is None else total + sum(1 for _ in rows)
+        progress("scan", total or 0, None)
+    numeric = [name for name, (numbers, words) in cells.items() if numbers and numbers >= _NUMERIC_SHARE * (numbers + words)]
+    return _Scan(list(cells), numeric, total)
+
+
+def _label_names(path: Path, scan: _Scan, wanted: str | Sequence[str], properties: Sequence[str], split: str) -> dict[str, str]:
+    """Source column -> property name, none of which is a computed one."""
+    if wanted == "auto":
+        columns = [name for name in scan.numeric if name.lower() not in _NO_LABELS and name != split]
+    else:
+        columns = [wanted] if isinstance(wanted, str) else list(dict.fromkeys(wanted))
+    for name in [*columns, *([] if split in ("random", "group", "file") else [split])]:
+        if name not in scan.columns:
+            raise DataError(path, f"no column {name!r}; found beside the text: {', '.join(scan.columns[:40]) or 'none'}")
+    names: dict[str, str] = {}
+    for column in columns:
+        name = column
+        while name in properties or name in names.values():
+            name += "_given"
+        names[column] = name
+    return names
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _finished(out: Path, plan: Plan) -> bool:
+    """Whether ``out`` holds the answer; else make it ready for work. Raises DataError where it holds anything else."""
+    if (out / MANIFEST).exists():
+        _compare(out, read_manifest(out).get("request"), plan, "holds another prepared data set")
+        _clear_up(out)  # a run killed after the manifest was written leaves its shards
+        return True
+    request = out / REQUEST
+    if request.exists():
+        try:
+            before = json.loads(request.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DataError(request, f"damaged ({error}); delete the folder and start again") from error
+        _compare(out, before, plan, "holds the unfinished preparation of another data set")
+        return False
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(out, "holds other files; choose a new or empty folder")
+    out.mkdir(parents=True, exist_ok=True)
+    scratch = out / f".{REQUEST}.{os.getpid()}"
+    scratch.write_text(json.dumps(plan.request(), indent=1), encoding="utf-8")
+    scratch.replace(request)
+    return False
+
+
+def _compare(out: Path, before: Any, plan: Plan, what: str) -> None:
+    now = plan.request()
+    differs = sorted(key for key in now if not isinstance(before, dict) or before.get(key) != now[key])
+    if not differs:
+        return
+    raise DataError(out, f"{what} (other: {', '.join(differs)}); choose another folder, or delete this one")
+
+
+def _make_shards(
+    plan: Plan, folder: Path, readers: Mapping[str, RecordReader], workers: int, total: int | None, progress: Progress
+) -> list[Path]:
+    """Make every shard that is not there yet; returns all of them in the order of the rows."""
+    shards: list[Path] = []
+    done = 0
+
+    def missing() -> Iterator[tuple[int, int, list[Row]]]:
+        nonlocal done
+        for number, source, rows in _chunks(plan, readers):
+            shards.append(shard_path(folder, number))
+            if whole(shards[-1]):
+                done += len(rows)
+                progress("convert", done, total)
+            else:
+                yield number, source, rows
+
+    for _, tally in _in_process(plan, folder, missing()) if workers == 1 else _in_pool(plan, folder, missing(), workers):
+        done += tally.read
+        progress("convert", done, total)
+    return shards
+
+
+def _chunks(plan: Plan, readers: Mapping[str, RecordReader]) -> Iterator[tuple[int, int, list[Row]]]:
+    """Chunk number, source index and rows; no chunk spans two sources, so numbering does not depend on what is already there."""
+    number, left = 0, plan.limit
+    for source, origin in enumerate(plan.sources):
+        rows = iter_rows(origin.path, plan.column, labels=plan.kept_columns(), record_readers=readers)
+        while chunk := list(islice(rows, plan.chunk if left is None else min(plan.chunk, left))):
+            yield number, source, chunk
+            number += 1
+            left = None if left is None else left - len(chunk)
+
+
+def _in_process(plan: Plan, folder: Path, chunks: Iterator[tuple[int, int, list[Row]]]) -> Iterator[tuple[int, Tally]]:
+    bench: Bench | None = None
+    for chunk in chunks:
+        bench = bench or Bench.of(plan, folder)
+        yield bench.make(*chunk)
+
+
+def _in_pool(plan: Plan, folder: Path, chunks: Iterator[tuple[int, int, list[Row]]], workers: int) -> Iterator[tuple[int, Tally]]:
+    # Not fork: the parent may hold threads (torch, Arrow), whose locks a forked child would inherit.
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload(["molvae.dataset.shards", plan.domain.partition(":")[0]])
+    with _single_threaded(), ProcessPoolExecutor(workers, context, start_worker, (plan, folder)) as pool:
+        waiting: set[Future[tuple[int, Tally]]] = set()
+        try:
+            for chunk in chunks:
+                waiting.add(pool.submit(make_shard, *chunk))
+                if len(waiting) >= 2 * workers:
+                    finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    yield from (future.result() for future in finished)
+            while waiting:
+                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in finished)
+        except BrokenProcessPool as error:
+            why = (
+                "a worker process ended, most often for want of memory (use fewer workers), or because a script calls prepare outside "
+                "`if __name__ == '__main__':`. What is finished is kept: run the same again to go on"
+            )
+            raise DataError(folder.parent, why) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    """Let worker processes start with one thread each: numerical libraries read these variables when they are loaded."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,0 +1,103 @@
+"""What every training log reports: held-out likelihood, collapse diagnostics, free-running reconstruction, errors of the heads.
+
+Nothing here is teacher-forced but the likelihoods. Axes: B batch, D latent, P properties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from molvae.dataset.batches import Columns
+from molvae.model import VAE
+from molvae.records import Batch
+
+CHUNK = 256
+
+
+def chunks(columns: Columns, rows: NDArray[np.int64]) -> list[Batch]:
+    """The rows as batches with all views."""
+    return [columns.batch(rows[k : k + CHUNK]) for k in range(0, len(rows), CHUNK)]
+
+
+@torch.no_grad()
+def modes(model: VAE, batches: Sequence[Batch]) -> Tensor:
+    """Noiseless codes (n, D)."""
+    return torch.cat([model.encode(b, 0.0).mode for b in batches])
+
+
+@torch.no_grad()
+def mean_nll(model: VAE, batches: Sequence[Batch], codes: Tensor, level: float, *, with_targets: bool = False) -> float:
+    """Held-out nats a record at the level, unconditionally or with all targets shown."""
+    total, count, at = 0.0, 0, 0
+    for batch in batches:
+        if batch.target is None:
+            raise ValueError("likelihoods need target sequences in the batch")
+        mode = codes[at : at + batch.size]
+        at += batch.size
+        z = np.sqrt(max(0.0, 1 - level * level)) * mode + level * torch.randn_like(mode) if model.latent.dial else mode
+        total += float(model.nll(z, level, batch.target, batch.labels if with_targets else None).sum())
+        count += batch.size
+    return total / count
+
+
+@torch.no_grad()
+def reconstruction(model: VAE, batches: Sequence[Batch], codes: Tensor, level: float = 0.0) -> float:
+    """Share of records whose most likely free-running decode is their own sequence, token for token."""
+    right, count, at = 0, 0, 0
+    for batch in batches:
+        if batch.target is None:
+            raise ValueError("reconstruction needs target sequences in the batch")
+        mode = codes[at : at + batch.size]
+        at += batch.size
+        t = level if model.latent.dial else 0.0
+        z = np.sqrt(1 - t * t) * mode + t * torch.randn_like(mode)
+        drawn = model.draw(z, t, temperature=0.0)
+        for tokens, wanted, length in zip(drawn.tokens, batch.target.tokens.tolist(), batch.target.lengths.tolist(), strict=True):
+            right += tokens == wanted[:length]
+        count += batch.size
+    return right / count
+
+
+@torch.no_grad()
+def head_errors(model: VAE, batches: Sequence[Batch], codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Predicted mean, std and truth (n, P) in the properties' own units."""
+    mean, std = model.predict(codes)
+    truth = torch.cat([b.labels for b in batches]) * model.label_std + model.label_mean
+    return mean, std, truth
+
+
+@torch.no_grad()
+def diagnose(model: VAE, columns: Columns, rows: NDArray[np.int64], names: Sequence[str]) -> dict[str, float]:
+    """The validation row: valid_nll (decides about patience), the five collapse diagnostics of the model, MAE of each head."""
+    torch.manual_seed(0)
+    batches = chunks(columns, rows)
+    codes = modes(model, batches)
+    shuffled = codes[torch.randperm(codes.shape[0])]
+    middle = 0.5 if model.latent.dial else 0.0
+    told = mean_nll(model, batches, codes, middle)
+    out = {
+        "valid_nll_code": told,
+        "valid_nll_shuffled_change": mean_nll(model, batches, shuffled, middle) - told,
+        "valid_reconstruction": reconstruction(model, batches, codes),
+        "valid_active_units": float((codes.var(0) > 0.01).sum()),
+    }
+    if model.latent.dial:
+        out["valid_nll_prior"] = mean_nll(model, batches, codes, 1.0)
+        out["valid_nll_targets"] = mean_nll(model, batches, codes, 1.0, with_targets=True)
+        out["valid_nll"] = out["valid_nll_prior"] + told
+    else:
+        rate = torch.cat([model.encode(b).rate for b in batches])
+        out["valid_kl"] = float(rate.mean())
+        out["valid_nll"] = told + out["valid_kl"]
+    # I(x; z) is bounded by what the code saves: the entropy estimate at t = 1 minus the likelihood given the code.
+    if model.latent.dial:
+        out["valid_information"] = out["valid_nll_prior"] - mean_nll(model, batches, codes, 0.0)
+    if model.head is not None:
+        mean, _, truth = head_errors(model, batches, codes)
+        out |= {f"valid_mae_{n}": float(v) for n, v in zip(names, (mean - truth).abs().nanmean(0), strict=True)}
+    return out

@@ -1,0 +1,1 @@
+"""Kinds of matter, each a ``Domain``. Only ``build`` and ``catalog`` name them."""

@@ -1,0 +1,181 @@
+"""Decoders: likelihood of a token sequence given a code and a condition, and draws from it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from molvae.nn.condition import Budget
+from molvae.nn.recurrent import GRULayer
+from molvae.records import TokenBatch
+
+PAD, BEGIN, END = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the decoder reads beside its own tokens: code (B, D) as the latent reads it out, condition (B, C), targets (B, P), NaN unset."""
+
+    code: Tensor
+    condition: Tensor
+    targets: Tensor
+
+    def rows(self, which: Tensor) -> Context:
+        """The chosen rows."""
+        return Context(self.code[which], self.condition[which], self.targets[which])
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Sequences without marks, their log-likelihood in nats (B,) float64 at temperature 1, and whether the end mark was reached."""
+
+    tokens: list[list[int]]
+    log_likelihood: list[float]
+    finished: list[bool]
+
+
+class Decoder(nn.Module, ABC):
+    """Contract: nll(context, target) -> (B,) nats a record; draw(context, ...) -> Drawn."""
+
+    @abstractmethod
+    def nll(self, context: Context, target: TokenBatch) -> Tensor: ...
+
+    @abstractmethod
+    def draw(
+        self,
+        context: Context,
+        *,
+        temperature: float = 1.0,
+        guidance: float = 0.0,
+        unconditional: Context | None = None,
+        max_length: int = 128,
+        generator: torch.Generator | None = None,
+    ) -> Drawn: ...
+
+
+class RecurrentDecoder(Decoder):
+    """GRU decoder with the code and the condition at every step and in the initial state, and a running budget on its inputs."""
+
+    def __init__(
+        self, vocabulary: int, code: int, condition: int, embed: int, hidden: int, layers: int = 1, dropout: float = 0.0, budget: Budget | None = None
+    ) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(vocabulary, embed)
+        self.context = nn.Sequential(nn.Linear(code + condition, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU())
+        self.starts = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(layers))
+        self.drives = nn.ModuleList(nn.Linear(hidden, 3 * hidden) for _ in range(layers))
+        self.layers = nn.ModuleList(GRULayer(embed if k == 0 else hidden, hidden) for k in range(layers))
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.Linear(hidden, vocabulary)
+        self.budget = budget
+
+    def nll(self, context: Context, target: TokenBatch) -> Tensor:
+        read, write = shift(target)
+        x = self.embed(read).float()
+        if self.budget is not None:
+            x = x + self.budget(read, context.targets)
+        states, drives = self._begin(context)
+        for layer, state, drive in zip(self.layers, states, drives, strict=True):
+            x = self.dropout(layer(x, state, drive))
+        real = write != PAD
+        logits = self.out(x[real])
+        each = F.cross_entropy(logits.float(), write[real], reduction="none")
+        return torch.zeros(write.shape, dtype=each.dtype, device=each.device).masked_scatter(real, each).sum(1)
+
+    def _begin(self, context: Context) -> tuple[list[Tensor], list[Tensor]]:
+        c = self.context(torch.cat([context.code, context.condition.to(context.code.dtype)], dim=-1))
+        states = [torch.tanh(start(c)).float() for start in self.starts]
+        return states, [drive(c) for drive in self.drives]
+
+    @torch.no_grad()
+    def draw(
+        self,
+        context: Context,
+        *,
+        temperature: float = 1.0,
+        guidance: float = 0.0,
+        unconditional: Context | None = None,
+        max_length: int = 128,
+        generator: torch.Generator | None = None,
+    ) -> Drawn:
+        """temperature 0 takes the most likely token. With guidance w, logits are (1 + w) conditional - w unconditional (Ho & Salimans 2207.12598)."""
+        guided = guidance != 0.0 and unconditional is not None
+        streams = [_Stream(self, context)]
+        if guided and unconditional is not None:
+            streams.append(_Stream(self, unconditional))
+        size = context.code.shape[0]
+        device = context.code.device
+        written = torch.zeros(size, max_length, dtype=torch.long, device=device)
+        score = torch.zeros(size, dtype=torch.float64, device=device)
+        finished = torch.zeros(size, dtype=torch.bool, device=device)
+        live = torch.arange(size, device=device)
+        token = torch.full((size,), BEGIN, device=device)
+        for step in range(max_length):
+            logits = streams[0].step(token)
+            if guided:
+                logits = (1.0 + guidance) * logits - guidance * streams[1].step(token)
+            logits[:, PAD] = logits[:, BEGIN] = -torch.inf
+            log_p = F.log_softmax(logits, dim=-1)
+            if temperature <= 0:
+                token = log_p.argmax(-1)
+            else:
+                p = log_p if temperature == 1.0 else F.log_softmax(logits / temperature, dim=-1)
+                token = torch.multinomial(p.exp(), 1, generator=generator).squeeze(1)
+            score[live] += log_p.gather(1, token[:, None]).squeeze(1).double()
+            ends = token == END
+            finished[live[ends]] = True
+            written[live[~ends], step] = token[~ends]
+            if bool(ends.any()):
+                keep = ~ends
+                live, token = live[keep], token[keep]
+                if live.numel() == 0:
+                    break
+                for stream in streams:
+                    stream.keep(keep)
+        rows = [[t for t in row if t != PAD] for row in written.tolist()]
+        return Drawn(rows, score.tolist(), finished.tolist())
+
+
+class _Stream:
+    """One running decode: states, drives and what is left of the budget for the rows still being written."""
+
+    def __init__(self, decoder: RecurrentDecoder, context: Context) -> None:
+        self.decoder = decoder
+        self.states, self.drives = decoder._begin(context)
+        self.remainder = None if decoder.budget is None else context.targets - decoder.budget.ledger.start
+        self.previous: Tensor | None = None
+
+    def step(self, token: Tensor) -> Tensor:
+        """token (B,) just written -> logits (B, V) of the next, float32."""
+        d = self.decoder
+        x = d.embed(token).float()
+        if d.budget is not None and self.remainder is not None:
+            if self.previous is not None:
+                self.remainder = self.remainder - d.budget.ledger.step(self.previous, token)
+            x = x + d.budget.embed(self.remainder)
+            self.previous = token
+        for k, layer in enumerate(d.layers):
+            self.states[k] = layer.cell(layer.from_input(x) + self.drives[k], self.states[k])
+            x = self.states[k]
+        return d.out(x).float()
+
+    def keep(self, rows: Tensor) -> None:
+        self.states = [s[rows] for s in self.states]
+        self.drives = [s[rows] for s in self.drives]
+        if self.remainder is not None:
+            self.remainder = self.remainder[rows]
+        if self.previous is not None:
+            self.previous = self.previous[rows]
+
+
+def shift(target: TokenBatch) -> tuple[Tensor, Tensor]:
+    """TokenBatch (B, T) -> what the decoder reads (begin mark first) and writes (end mark last), (B, T + 1) each, padded with 0."""
+    size = target.tokens.shape[0]
+    begin = target.tokens.new_full((size, 1), BEGIN)
+    read = torch.cat([begin, target.tokens], dim=1)
+    write = torch.cat([target.tokens, target.tokens.new_zeros(size, 1)], dim=1)
+    return read, write.scatter(1, target.lengths[:, None], END)

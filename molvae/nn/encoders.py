@@ -1,0 +1,127 @@
+"""Encoders, one for each view of a record, and the set of views that a model reads.
+
+Axes: B batch, T tokens, N nodes, E directed edges, H features, D latent, V views.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.nn import GINEConv, global_add_pool, global_max_pool, global_mean_pool
+
+from molvae.nn.recurrent import GRULayer
+from molvae.records import Batch, GraphBatch, TokenBatch
+
+
+@dataclass(frozen=True)
+class Views:
+    """What each view says of the code: mean (V, B, D), log_precision (V, B, D), present (V, B) bool."""
+
+    mean: Tensor
+    log_precision: Tensor
+    present: Tensor
+
+
+class SequenceEncoder(nn.Module):
+    """Bidirectional GRU over tokens, pooled by mean, maximum and the two final states: TokenBatch -> (B, H)."""
+
+    def __init__(self, vocabulary: int, embed: int, hidden: int, features: int) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(vocabulary, embed)
+        self.forwards = GRULayer(embed, hidden)
+        self.backwards = GRULayer(embed, hidden)
+        self.out = nn.Sequential(nn.Linear(6 * hidden, features), nn.SiLU())
+
+    def forward(self, batch: TokenBatch) -> Tensor:
+        length = batch.lengths.clamp(min=1)
+        steps = torch.arange(batch.tokens.shape[1], device=length.device)
+        real = steps < length[:, None]
+        mirrored = torch.where(real, length[:, None] - 1 - steps, steps)
+        x = self.embed(batch.tokens)
+        start = x.new_zeros(x.shape[0], self.forwards.hidden, dtype=torch.float32)
+        ahead = self.forwards(x, start)
+        behind = self.backwards(x.gather(1, mirrored[..., None].expand_as(x)), start)
+        last = (length - 1)[:, None, None].expand(-1, 1, ahead.shape[2])
+        ends = [ahead.gather(1, last).squeeze(1), behind.gather(1, last).squeeze(1)]
+        both = torch.cat([ahead, behind], dim=-1)
+        mean = (both * real[..., None]).sum(1) / length[:, None]
+        peak = both.masked_fill(~real[..., None], -1.0).amax(1)
+        return self.out(torch.cat([mean, peak, *ends], dim=-1))
+
+
+class GraphEncoder(nn.Module):
+    """Graph isomorphism network with edge features (GINE: Hu et al. 1905.12265), pooled by sum, mean and maximum: GraphBatch -> (B, H)."""
+
+    def __init__(self, node_sizes: tuple[int, ...], edge_sizes: tuple[int, ...], hidden: int, layers: int, features: int) -> None:
+        super().__init__()
+        self.register_buffer("node_offsets", _offsets(node_sizes), persistent=False)
+        self.register_buffer("edge_offsets", _offsets(edge_sizes), persistent=False)
+        self.nodes = nn.Embedding(sum(node_sizes), hidden)
+        self.edges = nn.ModuleList(nn.Embedding(sum(edge_sizes), hidden) for _ in range(layers))
+        self.convs = nn.ModuleList(
+            GINEConv(nn.Sequential(nn.Linear(hidden, 2 * hidden), nn.SiLU(), nn.Linear(2 * hidden, hidden))) for _ in range(layers)
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(layers))
+        self.out = nn.Sequential(nn.Linear(3 * hidden, features), nn.SiLU())
+
+    def forward(self, graph: GraphBatch) -> Tensor:
+        x = self.nodes(graph.nodes + self.node_offsets).sum(1)
+        which = graph.edge_features + self.edge_offsets
+        for embed, conv, norm in zip(self.edges, self.convs, self.norms, strict=True):
+            x = x + conv(norm(x), graph.edge_index, embed(which).sum(1)).float()
+        of, size = graph.graph_of, graph.size
+        # The sum is divided by a typical size so that the three poolings have like scales.
+        pooled = [global_add_pool(x, of, size) / 20.0, global_mean_pool(x, of, size), global_max_pool(x, of, size)]
+        return self.out(torch.cat(pooled, dim=-1))
+
+
+class Encoder(nn.Module):
+    """The views that a model reads, each with its opinion on the code: Batch -> Views.
+
+    In training each view of each record is dropped with probability ``view_dropout``, one always stays, so that every view alone encodes too.
+    """
+
+    def __init__(
+        self, width: int, features: int, view_dropout: float, sequence: SequenceEncoder | None = None, graph: GraphEncoder | None = None
+    ) -> None:
+        super().__init__()
+        if sequence is None and graph is None:
+            raise ValueError("an encoder needs at least one view: sequence, graph or both")
+        self.sequence = sequence
+        self.graph = graph
+        self.view_dropout = view_dropout
+        count = (sequence is not None) + (graph is not None)
+        self.opinions = nn.ModuleList(nn.Linear(features, 2 * width) for _ in range(count))
+
+    def forward(self, batch: Batch) -> Views:
+        features: list[Tensor | None] = []
+        if self.sequence is not None:
+            features.append(None if batch.source is None else self.sequence(batch.source))
+        if self.graph is not None:
+            features.append(None if batch.graph is None else self.graph(batch.graph))
+        some = next((f for f in features if f is not None), None)
+        if some is None:
+            raise ValueError("this batch has none of the views that the model reads")
+        means, precisions, present = [], [], []
+        for opinion, feature in zip(self.opinions, features, strict=True):
+            seen = feature is not None
+            mean, precision = opinion(some if feature is None else feature).float().chunk(2, dim=-1)
+            means.append(mean)
+            precisions.append(4.0 * torch.tanh(precision / 4.0))
+            present.append(torch.full((some.shape[0],), seen, dtype=torch.bool, device=some.device))
+        mask = torch.stack(present)
+        return Views(torch.stack(means), torch.stack(precisions), self._drop(mask) if self.training else mask)
+
+    def _drop(self, present: Tensor) -> Tensor:
+        if present.shape[0] < 2 or not bool(present.all()):
+            return present
+        u = torch.rand(present.shape[1], device=present.device)
+        slot = (u / self.view_dropout).floor().clamp(max=present.shape[0]) if self.view_dropout > 0 else torch.full_like(u, present.shape[0])
+        views = torch.arange(present.shape[0], device=present.device)[:, None]
+        return present & (views != slot[None, :])
+
+
+def _offsets(sizes: tuple[int, ...]) -> Tensor:
+    return torch.tensor([0, *sizes[:-1]]).cumsum(0)

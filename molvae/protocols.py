@@ -1,0 +1,100 @@
+"""The small protocol between the core and a domain (molecules, crystals). The core imports nothing but this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from molvae.records import Candidate, GraphArrays, Row
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class SequenceView(Generic[R]):
+    """One way to write a record as a string of symbols.
+
+    write: raises InvalidRecord where the record has no such string. symbols: ``"".join(symbols(s)) == s``.
+    read: raises InvalidRecord; ``key(read(write(r))) == key(r)``.
+    """
+
+    name: str
+    write: Callable[[R], str]
+    symbols: Callable[[str], list[str]]
+    read: Callable[[str], R]
+
+
+@dataclass(frozen=True)
+class GraphView(Generic[R]):
+    """A record as a graph of categorical features. node_sizes and edge_sizes: number of categories of each feature column."""
+
+    build: Callable[[R], GraphArrays]
+    node_sizes: tuple[int, ...]
+    edge_sizes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Property(Generic[R]):
+    """A number computed from a record; ``compute`` returns NaN where it is undefined and never raises."""
+
+    name: str
+    unit: str
+    description: str
+    compute: Callable[[R], float]
+
+
+@dataclass(frozen=True)
+class Check(Generic[R]):
+    """A test of validity or stability. ``test`` returns None where passed, else the reason in words.
+
+    source: where the rule comes from. default: part of the verdict unless the user says otherwise.
+    """
+
+    name: str
+    source: str
+    test: Callable[[R], str | None]
+    default: bool = True
+
+
+@dataclass(frozen=True)
+class Step(Generic[R]):
+    """A cleaning step: returns the (possibly changed) record, or raises InvalidRecord to drop it with a reason."""
+
+    name: str
+    description: str
+    apply: Callable[[R], R]
+    default: bool = True
+
+
+@dataclass(frozen=True)
+class Domain(Generic[R]):
+    """Everything the core knows about a kind of matter.
+
+    parse raises InvalidRecord(text, why); ``parse(write(r)) == r``; key is the identity for unique and novel.
+    group: text by which a grouped split keeps relatives together (Murcko scaffold, reduced formula).
+    sequences: the encoder's and the decoder's strings by name; source, target: the defaults among them.
+    similarity: in [0, 1], 1 for identical records. queries: kind -> (text -> test of a record), such as substructures; a bad text raises
+    UsageError. step: a cleaning step with arguments from ``name=arguments``. readers and exporters: file formats of the domain by suffix.
+    draw: text -> SVG.
+    """
+
+    name: str
+    parse: Callable[[str], R]
+    write: Callable[[R], str]
+    key: Callable[[R], str]
+    group: Callable[[R], str]
+    similarity: Callable[[R, Sequence[R]], list[float]]
+    sequences: Mapping[str, SequenceView[R]]
+    source: str
+    target: str
+    graph: GraphView[R]
+    checks: Sequence[Check[R]]
+    properties: Mapping[str, Property[R]]
+    steps: Sequence[Step[R]]
+    step: Callable[[str], Step[R]] | None = None
+    queries: Mapping[str, Callable[[str], Callable[[R], bool]]] = field(default_factory=dict)
+    readers: Mapping[str, Callable[[Path], Iterator[Row]]] = field(default_factory=dict)
+    exporters: Mapping[str, Callable[[Sequence[Candidate], Path], None]] = field(default_factory=dict)
+    draw: Callable[[str], str] | None = None

@@ -1,0 +1,168 @@
+"""Records to batches and token sequences back to texts, for one domain and one pair of vocabularies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from molvae.dataset.batches import Columns, batch_graphs, pad_tokens, standardise
+from molvae.dataset.ragged import Ragged
+from molvae.dataset.store import Store
+from molvae.errors import CheckpointError, InvalidRecord, UnknownName
+from molvae.protocols import Domain, SequenceView
+from molvae.records import Batch, TokenBatch
+from molvae.tokens import SymbolBPE
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Names and units of the P conditioning properties, in the order of the label columns."""
+
+    names: tuple[str, ...]
+    units: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Representation(Generic[R]):
+    """How a model reads and writes records of a domain. source: the encoder's string and vocabulary; target: the decoder's."""
+
+    domain: Domain[R]
+    source: SequenceView[R]
+    source_bpe: SymbolBPE
+    target: SequenceView[R]
+    target_bpe: SymbolBPE
+    labels: Labels
+    views: tuple[str, ...]
+
+    @classmethod
+    def fit(
+        cls,
+        domain: Domain[R],
+        store: Store,
+        *,
+        source: str,
+        target: str,
+        source_size: int,
+        target_size: int,
+        properties: Sequence[str],
+        views: Sequence[str],
+        sample: int = 200_000,
+    ) -> Representation[R]:
+        """Learn both vocabularies from at most ``sample`` training rows; single symbols come from all training rows read."""
+        for name in (source, target):
+            if name not in domain.sequences:
+                raise UnknownName(f"string of the {domain.name} domain", name, list(domain.sequences))
+        missing = [p for p in properties if p not in store.property_names]
+        if missing:
+            raise UnknownName(f"label in {store.path}", missing[0], list(store.property_names))
+        rows = store.rows("train")
+        if len(rows) > sample:
+            rows = np.sort(np.random.default_rng(0).choice(rows, sample, replace=False))
+
+        def learn(view: SequenceView[R], size: int) -> SymbolBPE:
+            texts = (t for t in store.texts(view.name, rows) if t)
+            return SymbolBPE.train((view.symbols(t) for t in texts), size)
+
+        reads, writes = domain.sequences[source], domain.sequences[target]
+        labels = Labels(tuple(properties), {p: store.units.get(p, "") for p in properties})
+        return cls(domain, reads, learn(reads, source_size), writes, learn(writes, target_size), labels, tuple(views))
+
+    # --- records -> tensors --------------------------------------------------------------------------------------------------------
+
+    def columns(self, store: Store, mean: torch.Tensor, std: torch.Tensor) -> Columns:
+        """A store as this model reads it; labels standardised by mean and std (P,)."""
+        index = [store.property_names.index(p) for p in self.labels.names]
+        labels = standardise(np.asarray(store.labels[:, index]), mean, std)
+        source = store.tokens(self.source.name, self.source_bpe, self.source.symbols) if "sequence" in self.views else None
+        target = store.tokens(self.target.name, self.target_bpe, self.target.symbols)
+        return Columns(store, source, target, "graph" in self.views, labels)
+
+    def batch(self, records: Sequence[R], views: Sequence[str] | None = None, *, target: bool = False) -> Batch:
+        """Records as a batch, with the chosen views (all that the model reads where None). Raises InvalidRecord for the first that has no string."""
+        wanted = self.views if views is None else tuple(views)
+        unknown = [v for v in wanted if v not in self.views]
+        if unknown:
+            raise UnknownName("view of this model", unknown[0], list(self.views))
+        return Batch(
+            size=len(records),
+            coded=len(records),
+            source=self._tokens(records, self.source, self.source_bpe) if "sequence" in wanted else None,
+            graph=batch_graphs([self.domain.graph.build(r) for r in records]) if "graph" in wanted else None,
+            target=self.targets(records) if target else None,
+            labels=torch.full((len(records), len(self.labels.names)), torch.nan),
+        )
+
+    def targets(self, records: Sequence[R]) -> TokenBatch:
+        """The decoder's sequences of these records. Raises InvalidRecord."""
+        return self._tokens(records, self.target, self.target_bpe)
+
+    def encodable(self, record: R) -> None:
+        """Raises InvalidRecord where the model cannot read or write this record."""
+        self.source_bpe.encode(self.source.symbols(self.source.write(record)))
+        self.target_bpe.encode(self.target.symbols(self.target.write(record)))
+
+    def _tokens(self, records: Sequence[R], view: SequenceView[R], bpe: SymbolBPE) -> TokenBatch:
+        rows = [np.array(bpe.encode(view.symbols(view.write(r))), np.int64) for r in records]
+        ragged = Ragged.of(rows, np.int64)
+        return pad_tokens(*ragged.take(np.arange(len(rows))))
+
+    # --- tokens -> records ---------------------------------------------------------------------------------------------------------
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """Token ids -> the string they spell, valid or not."""
+        return "".join(self.target_bpe.decode(list(tokens)))
+
+    def record(self, tokens: Sequence[int]) -> R:
+        """Token ids -> record. Raises InvalidRecord where they spell none."""
+        text = self.text(tokens)
+        if not text:
+            raise InvalidRecord(text, "the decoder wrote an empty string")
+        return self.target.read(text)
+
+    # --- storage -------------------------------------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serialisable; ``from_dict`` with the same domain restores it."""
+        return {
+            "domain": self.domain.name,
+            "source": {"view": self.source.name, "vocabulary": self.source_bpe.to_dict()},
+            "target": {"view": self.target.name, "vocabulary": self.target_bpe.to_dict()},
+            "labels": list(self.labels.names),
+            "units": dict(self.labels.units),
+            "views": list(self.views),
+            "node_sizes": list(self.domain.graph.node_sizes),
+            "edge_sizes": list(self.domain.graph.edge_sizes),
+        }
+
+    @classmethod
+    def from_dict(cls, domain: Domain[R], values: Mapping[str, Any], where: str) -> Representation[R]:
+        """Raises CheckpointError where the entries are missing or do not fit this version's domain."""
+        try:
+            sizes = (tuple(values["node_sizes"]), tuple(values["edge_sizes"]))
+            source, target = values["source"], values["target"]
+            result = cls(
+                domain,
+                domain.sequences[source["view"]],
+                SymbolBPE.from_dict(source["vocabulary"]),
+                domain.sequences[target["view"]],
+                SymbolBPE.from_dict(target["vocabulary"]),
+                Labels(tuple(values["labels"]), dict(values["units"])),
+                tuple(values["views"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(where, f"representation.json is damaged ({type(error).__name__}: {error}); get a fresh copy") from error
+        if sizes != (domain.graph.node_sizes, domain.graph.edge_sizes):
+            raise CheckpointError(where, "its graph columns differ from this version's; retrain it, or use the version that wrote it")
+        return result
+
+
+def labels_of(store: Store, names: Sequence[str]) -> NDArray[np.float32]:
+    """Label columns (n, P) of a store by name, in their own units."""
+    return np.asarray(store.labels[:, [store.property_names.index(p) for p in names]])

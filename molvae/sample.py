@@ -1,0 +1,357 @@
+"""From a request to candidates: propose codes, decode, read back, check, measure, keep what is inside. Knows no domain but the one handed to it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from molvae.errors import InvalidRecord, UnknownName, UsageError
+from molvae.model import VAE
+from molvae.nn.decoders import Drawn
+from molvae.nn.priors import Exemplars, Prior, StandardNormal
+from molvae.records import Candidate
+from molvae.representation import Representation
+from molvae.validate import Validator
+
+BATCH = 512
+RAW = 2000  # valid draws whose deviation from the targets is measured before any selection
+
+
+@dataclass(frozen=True)
+class Target:
+    """A property near a value; tolerance is half the width of what counts as inside, in the property's unit."""
+
+    name: str
+    value: float
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Range:
+    """A property between two values; an infinite end is open."""
+
+    name: str
+    low: float = -math.inf
+    high: float = math.inf
+
+
+@dataclass(frozen=True)
+class Need:
+    """A condition on the record itself, such as a substructure: ``test`` is true where it holds."""
+
+    name: str
+    test: Callable[[Any], bool]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of ``generate``.
+
+    level: noise level at which codes are drawn and decoded. seeds: texts whose codes are the starting points, at random levels up to ``level``,
+    or, with ``around``, at exactly that level.
+    """
+
+    n: int
+    targets: tuple[Target, ...] = ()
+    ranges: tuple[Range, ...] = ()
+    needs: tuple[Need, ...] = ()
+    measure: tuple[str, ...] = ()
+    temperature: float = 1.0
+    guidance: float = 0.0
+    level: float = 1.0
+    prior: str = "normal"
+    seeds: tuple[str, ...] = ()
+    around: bool = False
+    seed: int = 0
+    unique: bool = True
+    novel: bool = False
+    verify: bool = True
+    max_draws: int | None = None
+
+
+@dataclass
+class Funnel:
+    """Counts of draws that got through each gate, in this order; None for gates that were not there."""
+
+    drawn: int = 0
+    valid: int = 0
+    passed: int = 0
+    unique: int = 0
+    novel: int = 0
+    inside: int = 0
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Candidates and how they came about.
+
+    raw_deviation: mean absolute deviation from each target over valid draws before any selection by measured value, in the property's unit.
+    acceptance: accepted / drawn. short: why fewer than n were found, or None.
+    """
+
+    candidates: list[Candidate]
+    funnel: Funnel
+    raw_deviation: Mapping[str, float]
+    acceptance: float
+    seconds: float
+    short: str | None = None
+    reasons: Mapping[str, int] = field(default_factory=dict)
+
+
+class Sampler:
+    """Draws candidates from a model. One object serves many requests."""
+
+    def __init__(self, model: VAE, representation: Representation[Any], validator: Validator[Any], exemplars: Exemplars | None = None) -> None:
+        self.model = model.eval()
+        self.representation = representation
+        self.validator = validator
+        self.exemplars = exemplars
+
+    # --- proposing -----------------------------------------------------------------------------------------------------------------
+
+    def targets(self, request: Request, count: int, generator: torch.Generator) -> Tensor:
+        """Standardised targets (count, P): asked values, uniform draws from finite ranges, NaN for the rest."""
+        names = self.representation.labels.names
+        out = torch.full((count, len(names)), torch.nan)
+        for target in request.targets:
+            if target.name in names:
+                out[:, names.index(target.name)] = target.value
+        for r in request.ranges:
+            if r.name in names and math.isfinite(r.low) and math.isfinite(r.high):
+                out[:, names.index(r.name)] = r.low + (r.high - r.low) * torch.rand(count, generator=generator)
+        return self.model.standardise(out)
+
+    def prior(self, request: Request) -> Prior:
+        """The prior that a request names. Raises UsageError where this model has none such."""
+        if request.prior == "normal":
+            return StandardNormal(self.model.latent.width)
+        if request.prior == "exemplars":
+            if self.exemplars is None:
+                raise UsageError("this model carries no exemplars; use --prior normal, or train it again to collect them")
+            return self.exemplars
+        raise UnknownName("prior", request.prior, ["normal", "exemplars"])
+
+    @torch.no_grad()
+    def propose(self, request: Request, count: int, generator: torch.Generator, seeds: Tensor | None) -> Drawn:
+        """``count`` sequences drawn for the request. seeds (S, D): noiseless codes to start from instead of the prior."""
+        targets = self.targets(request, count, generator)
+        level = torch.full((count,), request.level)
+        if seeds is not None:
+            if not request.around:
+                # Every radius up to the asked level is tried: near ones keep what the seed has, far ones are new.
+                level = level * torch.rand(count, generator=generator).clamp(min=0.1)
+            mode = seeds[torch.randint(seeds.shape[0], (count,), generator=generator)]
+            z = noised(mode, level, generator)
+        else:
+            z = self.prior(request).sample(targets, level, generator)
+        return self.model.draw(
+            z, level, targets, temperature=request.temperature, guidance=request.guidance, generator=generator
+        )
+
+    # --- generating ----------------------------------------------------------------------------------------------------------------
+
+    def generate(self, request: Request, on_progress: Callable[[int, Funnel], None] | None = None) -> Generation:
+        """Candidates that pass everything asked, or fewer and why. Raises UsageError for requests that make no sense."""
+        self._check(request)
+        run = _Run(self, request)
+        started = time.monotonic()
+        generator = torch.Generator().manual_seed(request.seed)
+        seeds = self.codes(request.seeds) if request.seeds else None
+        limit = request.max_draws or max(20_000, 400 * request.n)
+        while len(run.accepted) < request.n and run.funnel.drawn < limit:
+            count = min(BATCH, limit - run.funnel.drawn)
+            run.take(self.propose(request, count, generator, seeds))
+            if on_progress is not None:
+                on_progress(len(run.accepted), run.funnel)
+        candidates = self.predicted(run.accepted[: request.n])
+        short = None if len(candidates) == request.n else run.why(limit)
+        acceptance = len(run.accepted) / max(1, run.funnel.drawn)
+        return Generation(candidates, run.funnel, run.deviation(), acceptance, time.monotonic() - started, short, run.reasons)
+
+    def _check(self, request: Request) -> None:
+        domain = self.representation.domain
+        known = [*domain.properties, *self.representation.labels.names]
+        for name in [*(t.name for t in request.targets), *(r.name for r in request.ranges), *request.measure]:
+            if name not in known:
+                raise UnknownName("property", name, known)
+        if request.n < 1:
+            raise UsageError(f"n is {request.n}; wanted at least 1 candidate")
+        if not 0.0 <= request.level <= 1.0:
+            raise UsageError(f"level is {request.level}; wanted a noise level between 0 and 1")
+        if request.temperature < 0:
+            raise UsageError(f"temperature is {request.temperature}; wanted 0 or more")
+        if request.novel and self.validator.known is None:
+            raise UsageError("novelty was asked for, but this model carries no list of its training records")
+        if request.prior == "exemplars" and request.level >= 1.0:
+            raise UsageError("at level 1 a code carries nothing of an exemplar; ask for a level below 1, such as --level 0.6")
+
+    # --- codes ---------------------------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def codes(self, texts: Iterable[str], views: Sequence[str] | None = None) -> Tensor:
+        """Noiseless codes (n, D). Raises InvalidRecord for the first text that cannot be read or encoded."""
+        records = [self.representation.domain.parse(t) for t in texts]
+        parts = [
+            self.model.encode(self.representation.batch(records[k : k + BATCH], views), 0.0).mode for k in range(0, len(records), BATCH)
+        ]
+        return torch.cat(parts) if parts else torch.zeros(0, self.model.latent.width)
+
+    def predicted(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """The candidates with the heads' predictions and uncertainties, read from their own codes."""
+        if self.model.head is None or not candidates:
+            return list(candidates)
+        names = self.representation.labels.names
+        able: list[int] = []
+        for k, candidate in enumerate(candidates):
+            try:
+                self.representation.encodable(self.representation.domain.parse(candidate.text))
+                able.append(k)
+            except InvalidRecord:
+                continue  # a record without a code keeps NaN predictions
+        out = [_with_prediction(c, names, None, None) for c in candidates]
+        if able:
+            with torch.no_grad():
+                mean, std = self.model.predict(self.codes([candidates[k].text for k in able]))
+            for row, k in enumerate(able):
+                out[k] = _with_prediction(candidates[k], names, mean[row], std[row])
+        return out
+
+    @torch.no_grad()
+    def log_likelihood(self, texts: Sequence[str], level: float = 1.0) -> list[float]:
+        """log p(text) in nats at the level, unconditional; at level 1 this is the model's density of the record."""
+        records = [self.representation.domain.parse(t) for t in texts]
+        out: list[float] = []
+        for k in range(0, len(records), BATCH):
+            part = records[k : k + BATCH]
+            mode = self.codes([self.representation.domain.write(r) for r in part]) if level < 1 else torch.zeros(len(part), self.model.latent.width)
+            z = noised(mode, torch.full((len(part),), level), torch.Generator().manual_seed(0))
+            out += (-self.model.nll(z, level, self.representation.targets(part))).tolist()
+        return out
+
+
+class _Run:
+    """The state of one generation: gates, counts, what was seen."""
+
+    def __init__(self, sampler: Sampler, request: Request) -> None:
+        self.request = request
+        self.representation = sampler.representation
+        self.validator = sampler.validator
+        self.accepted: list[Candidate] = []
+        self.funnel = Funnel()
+        self.reasons: dict[str, int] = {}
+        self.seen: set[str] = set()
+        self.texts: set[str] = set()
+        self.gaps: dict[str, list[float]] = {t.name: [] for t in request.targets}
+
+    def take(self, drawn: Drawn) -> None:
+        for tokens, score, finished in zip(drawn.tokens, drawn.log_likelihood, drawn.finished, strict=True):
+            self.funnel.drawn += 1
+            try:
+                if not finished:
+                    raise InvalidRecord("", "the decoder wrote no end mark")
+                record = self.representation.record(tokens)
+            except InvalidRecord:
+                self._lost("not a valid record")
+                continue
+            self.funnel.valid += 1
+            candidate = self._judge(record, score)
+            if candidate is not None:
+                self.accepted.append(candidate)
+
+    def _judge(self, record: Any, score: float) -> Candidate | None:
+        request, domain = self.request, self.representation.domain
+        asked = [t.name for t in request.targets] + [r.name for r in request.ranges]
+        measured = {p: domain.properties[p].compute(record) for p in dict.fromkeys(asked) if p in domain.properties} if self._raw() else {}
+        self._note(measured)
+        text = domain.write(record)
+        if request.unique and text in self.texts:
+            return self._lost("duplicate")
+        self.texts.add(text)
+        if not all(need.test(record) for need in request.needs):
+            return self._lost("lacks the asked structure")
+        verdict = self.validator.verdict(record)
+        if not verdict.ok:
+            return self._lost(verdict.reasons[0].split(":")[0])
+        self.funnel.passed += 1
+        key = domain.key(record)
+        if request.unique and key in self.seen:
+            return self._lost("duplicate")
+        self.seen.add(key)
+        self.funnel.unique += 1
+        novel = self.validator.novel(key)
+        if request.novel and not novel:
+            return self._lost("in the training data")
+        self.funnel.novel += 1
+        if not self._inside(record, measured):
+            return self._lost("outside the tolerance")
+        self.funnel.inside += 1
+        for p in request.measure:
+            measured.setdefault(p, domain.properties[p].compute(record) if p in domain.properties else math.nan)
+        wanted = {t.name: t.value for t in request.targets}
+        return Candidate(text=text, key=key, verdict=verdict, measured=measured, asked=wanted, novel=novel, log_likelihood=score)
+
+    def _raw(self) -> bool:
+        return not self.request.verify or any(len(g) < RAW for g in self.gaps.values())
+
+    def _note(self, measured: Mapping[str, float]) -> None:
+        for t in self.request.targets:
+            if t.name in measured and len(self.gaps[t.name]) < RAW:
+                self.gaps[t.name].append(abs(measured[t.name] - t.value))
+
+    def _inside(self, record: Any, measured: dict[str, float]) -> bool:
+        """Measure what is asked, stopping at the first that is outside; what cannot be computed is left to the heads' prediction."""
+        properties = self.representation.domain.properties
+        bounds = [(t.name, t.value - t.tolerance, t.value + t.tolerance) for t in self.request.targets]
+        bounds += [(r.name, r.low, r.high) for r in self.request.ranges]
+        for name, low, high in bounds:
+            if name not in properties:
+                continue
+            if name not in measured:
+                measured[name] = properties[name].compute(record)
+            if self.request.verify and not low <= measured[name] <= high:
+                return False
+        return True
+
+    def _lost(self, why: str) -> None:
+        self.reasons[why] = self.reasons.get(why, 0) + 1
+
+    def deviation(self) -> dict[str, float]:
+        return {name: float(np.nanmean(gaps)) if gaps else math.nan for name, gaps in self.gaps.items()}
+
+    def why(self, limit: int) -> str:
+        worst = ", ".join(f"{why}: {count}" for why, count in sorted(self.reasons.items(), key=lambda item: -item[1])[:4])
+        return (
+            f"{len(self.accepted)} of {self.request.n} candidates after {self.funnel.drawn} draws (limit {limit}); lost to: {worst}. "
+            "Widen a tolerance or range, loosen a requirement, or raise --max-draws"
+        )
+
+
+def noised(mode: Tensor, level: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Codes (B, D) at their noise levels (B,): sqrt(1 - t^2) mode + t eps."""
+    t = level[:, None]
+    return torch.sqrt((1 - t * t).clamp(min=0)) * mode + t * torch.randn(mode.shape, generator=generator)
+
+
+def slerp(start: Tensor, end: Tensor, steps: int) -> Tensor:
+    """Spherical interpolation (steps, D) between two codes (D,), both ends included; linear in norm."""
+    share = torch.linspace(0, 1, steps)[:, None]
+    a, b = start / start.norm().clamp(min=1e-9), end / end.norm().clamp(min=1e-9)
+    angle = torch.arccos((a @ b).clamp(-1 + 1e-6, 1 - 1e-6))
+    direction = (torch.sin((1 - share) * angle) * a + torch.sin(share * angle) * b) / torch.sin(angle)
+    return direction * ((1 - share) * start.norm() + share * end.norm())
+
+
+def _with_prediction(candidate: Candidate, names: Sequence[str], mean: Tensor | None, std: Tensor | None) -> Candidate:
+    nan = [math.nan] * len(names)
+    return replace(
+        candidate,
+        predicted=dict(zip(names, nan if mean is None else mean.tolist(), strict=True)),
+        predicted_std=dict(zip(names, nan if std is None else std.tolist(), strict=True)),
+    )

@@ -1,0 +1,222 @@
+"""From a prepared data set and a configuration to a checkpoint: vocabularies, ledger, ``fit``, then what ships with the weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+import molvae
+from molvae import build, checkpoint
+from molvae import config as settings
+from molvae.config import Config
+from molvae.dataset.batches import Columns
+from molvae.dataset.store import Store
+from molvae.diagnose import chunks, diagnose, head_errors, mean_nll, modes, reconstruction
+from molvae.errors import CheckpointError, UsageError
+from molvae.metrics import calibration_error
+from molvae.model import VAE
+from molvae.nn.decoders import RecurrentDecoder
+from molvae.nn.latents import NoiseDial
+from molvae.nn.ledger import fit_ledger
+from molvae.representation import Representation, labels_of
+from molvae.train import Fit, Tick, fit
+from molvae.validate import KnownKeys
+
+EXEMPLARS = 20_000
+LEDGER_ROWS = 300_000
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Where the checkpoint is, why training stopped ("finished", "patience", "interrupted") and its held-out figures."""
+
+    path: Path
+    stopped: str
+    steps: int
+    metrics: Mapping[str, Any]
+
+
+def train(
+    store: Store, config: Config, out: Path | str, *, resume: bool = False, name: str | None = None, on_tick: Callable[[Tick], None] | None = None
+) -> Trained:
+    """Train on ``store`` and write a checkpoint folder ``out``. With ``resume`` go on exactly where an earlier run in ``out`` stopped.
+
+    Raises UsageError where ``out`` holds a run already and ``resume`` is not set, CheckpointError where there is nothing to resume.
+    """
+    out = Path(out)
+    plan = out / "config.toml"
+    if plan.exists() and not resume:
+        raise UsageError(f"{out} holds a training run already; go on with --resume, or choose another folder with --out")
+    if resume and not plan.exists():
+        raise CheckpointError(out, "there is no run to resume; start without --resume")
+    torch.manual_seed(config.train.seed)
+    representation, model = _begin(store, config, out, resume)
+    columns = representation.columns(store, model.label_mean, model.label_std)
+    if not resume:
+        _fit_ledger(model, columns, out)
+        plan.write_text(settings.dump(config), encoding="utf-8")
+    held = _held_out(columns, config.train.validate_rows)
+    check = (lambda m: diagnose(m, columns, held, representation.labels.names)) if len(held) else None
+    result = fit(model, columns, config.train, out, resume=resume, validate=check, on_tick=on_tick)
+    metrics = finish(result, representation, columns, config, out, name or out.name)
+    return Trained(out, result.stopped, result.progress.step, metrics)
+
+
+def _begin(store: Store, config: Config, out: Path, resume: bool) -> tuple[Representation[Any], VAE]:
+    out.mkdir(parents=True, exist_ok=True)
+    place = out / "plan.json"
+    if resume:
+        values = json.loads(place.read_text(encoding="utf-8"))
+        representation = Representation.from_dict(build.domain(values["domain"]), values, str(out))
+    else:
+        r = config.representation
+        representation = Representation.fit(
+            build.domain(config.domain),
+            store,
+            source=r.source,
+            target=r.target,
+            source_size=r.source_vocabulary,
+            target_size=r.target_vocabulary,
+            properties=config.condition.properties,
+            views=config.encoder.views,
+        )
+        place.write_text(json.dumps(representation.to_dict()), encoding="utf-8")
+    model = build.vae(config, representation)
+    scale = store.label_scale()
+    index = [store.property_names.index(p) for p in representation.labels.names]
+    model.label_mean.copy_(torch.from_numpy(np.nan_to_num(scale.mean[index])))
+    model.label_std.copy_(torch.from_numpy(np.nan_to_num(scale.std[index], nan=1.0)))
+    return representation, model
+
+
+def _fit_ledger(model: VAE, columns: Columns, out: Path) -> None:
+    decoder = model.decoder
+    if not isinstance(decoder, RecurrentDecoder) or decoder.budget is None:
+        return
+    rows = columns.usable(columns.store.rows("train"))
+    if len(rows) > LEDGER_ROWS:
+        rows = np.sort(np.random.default_rng(0).choice(rows, LEDGER_ROWS, replace=False))
+    batch = columns.batch(rows, 0)
+    if batch.target is None:
+        raise ValueError("the ledger needs target sequences")
+    scores = fit_ledger(decoder.budget.ledger, batch.target, batch.labels)
+    (out / "ledger.json").write_text(json.dumps({"r_squared": scores}), encoding="utf-8")
+
+
+def _held_out(columns: Columns, count: int, split: str = "valid") -> NDArray[np.int64]:
+    rows = columns.usable(columns.store.rows(split))
+    return rows if len(rows) <= count else np.sort(np.random.default_rng(1).choice(rows, count, replace=False))
+
+
+def finish(result: Fit, representation: Representation[Any], columns: Columns, config: Config, out: Path, name: str) -> dict[str, Any]:
+    """Settle the averaged weights, measure them on held-out rows and write the checkpoint files into ``out``."""
+    model = result.model
+    train_rows = columns.usable(columns.store.rows("train"))
+    pick = np.random.default_rng(2).permutation(train_rows)[:EXEMPLARS]
+    settle(model, columns, pick[:6000])
+    metrics: dict[str, Any] = {"steps": result.progress.step, "seconds": result.progress.seconds, "records": len(train_rows)}
+    held = _held_out(columns, 4000)
+    if len(held):
+        metrics |= _measure(model, columns, held, representation.labels.names)
+    codes = modes(model, chunks(columns, pick))
+    labels = torch.from_numpy(labels_of(columns.store, representation.labels.names)[pick])
+    known = KnownKeys.from_keys(columns.store.keys(train_rows), bits=32)
+    saved = checkpoint.Checkpoint(
+        config,
+        {"version": molvae.__version__, "name": name, "data": _origin(columns.store), **representation.to_dict()},
+        model.state_dict(),
+        metrics,
+        card(name, representation, columns.store, config, metrics),
+        eight_bit(codes, labels),
+        {"known.npz": known.to_bytes()},
+    )
+    folder = checkpoint.save(saved, out / "checkpoint", half=True)
+    return {**metrics, "checkpoint": str(folder)}
+
+
+def eight_bit(codes: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """Codes (M, D) as signed bytes with one scale for each dimension, labels (M, P) as they are."""
+    scale = codes.abs().amax(0).clamp(min=1e-6) / 127
+    return {"codes": torch.round(codes / scale).to(torch.int8), "scale": scale, "labels": labels}
+
+
+def settle(model: VAE, columns: Columns, rows: NDArray[np.int64]) -> None:
+    """Re-estimate the code's batch norm with the averaged weights, and rescale the heads' uncertainty on held-out rows."""
+    if isinstance(model.latent, NoiseDial):
+        norm = model.latent.norm
+        norm.reset_running_stats()
+        norm.momentum, momentum = None, norm.momentum  # None: cumulative average
+        norm.train()
+        for batch in chunks(columns, rows):
+            with torch.no_grad():
+                model.encode(batch, 0.0)
+        norm.eval()
+        norm.momentum = momentum
+    held = _held_out(columns, 4000)
+    if model.head is not None and len(held):
+        model.head.spread.fill_(1.0)
+        batches = chunks(columns, held)
+        mean, std, truth = head_errors(model, batches, modes(model, batches))
+        # The factor that makes standardised errors of unit variance, robustly: their 68.3 % quantile is 1 for a Gaussian.
+        ratio = ((mean - truth).abs() / std).nanquantile(0.6827, dim=0)
+        model.head.spread.copy_(torch.nan_to_num(ratio, nan=1.0).clamp(0.05, 20.0))
+
+
+def _measure(model: VAE, columns: Columns, rows: NDArray[np.int64], names: Sequence[str]) -> dict[str, Any]:
+    out: dict[str, Any] = diagnose(model, columns, rows, names)
+    batches = chunks(columns, rows)
+    codes = modes(model, batches)
+    if model.latent.dial:
+        out["nats_by_level"] = {f"{t:.1f}": mean_nll(model, batches, codes, t) for t in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)}
+        out["reconstruction_by_level"] = {f"{t:.1f}": reconstruction(model, batches[:4], codes, t) for t in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)}
+    if model.head is not None:
+        mean, std, truth = head_errors(model, batches, codes)
+        out["head_calibration_error"] = {
+            n: calibration_error(_array(truth[:, k]), _array(mean[:, k]), _array(std[:, k])) for k, n in enumerate(names)
+        }
+    return out
+
+
+def _array(values: Tensor) -> NDArray[np.float64]:
+    return values.double().numpy()
+
+
+def _origin(store: Store) -> dict[str, Any]:
+    keep = ("sources", "rows", "steps", "split", "seed", "version", "domain")
+    return {k: store.manifest[k] for k in keep if k in store.manifest}
+
+
+def card(name: str, representation: Representation[Any], store: Store, config: Config, metrics: Mapping[str, Any]) -> str:
+    """The model card in Markdown, from what is recorded; nothing in it is typed by hand."""
+    counts = {s: len(store.rows(s)) for s in ("train", "valid", "test")}
+    lines = [
+        f"# {name}",
+        "",
+        f"Conditional VAE of {representation.domain.name}, written by molvae {molvae.__version__}. Seed {config.train.seed}, "
+        f"{metrics['steps']} steps, {metrics['seconds'] / 3600:.2f} hours of training.",
+        "",
+        f"- reads: {', '.join(representation.views)} ({representation.source.name}, {len(representation.source_bpe)} tokens)",
+        f"- writes: {representation.target.name} ({len(representation.target_bpe)} tokens)",
+        f"- conditions and heads: {', '.join(f'{n} [{u}]' if u else n for n, u in representation.labels.units.items())}",
+        f"- latent: {config.latent.kind}, {config.latent.width} dimensions",
+        f"- data: {', '.join(f'{v} {k}' for k, v in counts.items())} records",
+        "",
+        "## Held-out figures",
+        "",
+        "```json",
+        json.dumps({k: v for k, v in metrics.items() if k != "records"}, indent=1),
+        "```",
+        "",
+        "Intended for proposing candidates that are then checked; predicted properties carry the uncertainty stated with them and hold for records "
+        "like the training data only.",
+        "",
+    ]
+    return "\n".join(lines)
