@@ -27,7 +27,7 @@ __all__ = ["__version__", *_HOME]
 if TYPE_CHECKING:
     from molvae.api import Model, Reconstruction, load
     from molvae.config import Config
-    from molvae.dataset import Store, prepare
+    from molvae.dataset import Store, prepare  # type: ignore[no-redef]
     from molvae.errors import MolvaeError
     from molvae.records import Candidate, Verdict
     from molvae.sample import Generation

@@ -34,27 +34,37 @@ class Reconstruction:
     exact: bool
 
 
-def load(name: str | Path, *, checks: Sequence[str] | None = None) -> Model:
-    """A model by name (a shipped one) or by checkpoint folder. Raises CheckpointError, UnknownName."""
+def find(name: str | Path) -> Path:
+    """The checkpoint folder that ``load`` reads. Raises UnknownName."""
     path = Path(name)
-    if not path.exists():
-        path = catalog.model_path(str(name))
-    elif (path / "checkpoint").is_dir():
-        path = path / "checkpoint"
-    return Model(path, checkpoint.load(path), checks)
+    if not path.exists() or name in catalog.list_models():
+        return catalog.model_path(str(name))
+    return path / "checkpoint" if (path / "checkpoint").is_dir() else path
+
+
+def load(name: str | Path, *, checks: Sequence[str] | None = None, device: str = "cpu") -> Model:
+    """A model by name (a shipped one), or by checkpoint or training folder; a folder called like a shipped model is meant by ``./name``.
+
+    device: where the network computes, as torch names it. Raises CheckpointError, UnknownName.
+    """
+    path = find(name)
+    return Model(path, checkpoint.load(path), checks, device)
 
 
 class Model:
     """A trained model with its domain. Codes are float32 arrays (n, D); properties are in their own units."""
 
-    def __init__(self, path: Path, saved: checkpoint.Checkpoint, checks: Sequence[str] | None = None) -> None:
+    def __init__(self, path: Path, saved: checkpoint.Checkpoint, checks: Sequence[str] | None = None, device: str = "cpu") -> None:
         values = saved.representation
         if "domain" not in values:
             raise CheckpointError(path, "representation.json names no domain; get a fresh copy")
         self.path, self.config, self.card = path, saved.config, saved.card
         self.metrics = dict(saved.metrics)
         self.name, self.version = str(values.get("name", path.name)), str(values.get("version", "unknown"))
-        self.domain = build.domain(values["domain"])
+        try:
+            self.domain = build.domain(str(values["domain"]))
+        except UnknownName as error:
+            raise CheckpointError(path, f"{error}; update molvae") from error
         self.representation: Representation[Any] = Representation.from_dict(self.domain, values, str(path))
         self.vae = build.vae(saved.config, self.representation)
         try:
@@ -64,11 +74,14 @@ class Model:
         self.vae.eval()
         known = KnownKeys.from_bytes(saved.files["known.npz"], path / "known.npz") if "known.npz" in saved.files else None
         self.validator: Validator[Any] = Validator(self.domain, checks, known)
-        self.sampler = Sampler(self.vae, self.representation, self.validator, self._exemplars(saved))
+        exemplars = self._exemplars(saved)
+        self.sampler = Sampler(self.vae.to(device), self.representation, self.validator, exemplars)
 
     def _exemplars(self, saved: checkpoint.Checkpoint) -> Exemplars | None:
         if "codes" not in saved.exemplars:
             return None
+        if "labels" not in saved.exemplars:
+            raise CheckpointError(self.path, "exemplars.safetensors holds codes without labels; get a fresh copy")
         codes = saved.exemplars["codes"].float() * saved.exemplars.get("scale", torch.ones(()))
         return Exemplars(codes, self.vae.standardise(saved.exemplars["labels"].float()))
 
@@ -87,6 +100,9 @@ class Model:
 
     def tolerance(self, name: str) -> float:
         """The half-width that counts as inside where none is given: 0.3 standard deviations of the training data."""
+        known = [*self.domain.properties, *self.properties]
+        if name not in known:
+            raise UnknownName("property", name, list(dict.fromkeys(known)))
         if name not in self.properties:
             raise UsageError(f"{name} needs a tolerance, since this model was not trained on it: {name}=VALUE±TOLERANCE")
         return TOLERANCE * float(self.vae.label_std[self.properties.index(name)])
@@ -216,7 +232,8 @@ class Model:
         generator = torch.Generator().manual_seed(seed)
         out: list[str | None] = []
         for part in z.split(BATCH):
-            drawn = self.vae.draw(part, level, self._targets(targets, part.shape[0]), temperature=temperature, generator=generator)
+            levels = torch.full((part.shape[0],), level)
+            drawn = self.sampler.draw(part, levels, self._targets(targets, part.shape[0]), temperature, 0.0, generator)
             out += [self._text(tokens) if ended else None for tokens, ended in zip(drawn.tokens, drawn.finished, strict=True)]
         return out
 
@@ -232,8 +249,7 @@ class Model:
 
     def predict(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Predicted mean and standard deviation (n, P) of ``properties``, read from the code alone."""
-        with torch.no_grad():
-            mean, std = self.vae.predict(self.sampler.codes(texts))
+        mean, std = self.sampler.predict(self.sampler.codes(texts))
         return np.asarray(mean.numpy(), np.float32), np.asarray(std.numpy(), np.float32)
 
     def describe(self, text: str) -> Candidate:
@@ -263,7 +279,7 @@ class Model:
             if name not in self.properties:
                 raise UnknownName("property of this model", name, list(self.properties))
             out[:, self.properties.index(name)] = value
-        return self.vae.standardise(out)
+        return self.vae.standardise(out.to(self.vae.device)).cpu()
 
     def _text(self, tokens: Sequence[int]) -> str | None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 from molvae.config import Config
@@ -20,12 +21,17 @@ from molvae.representation import Representation
 DOMAINS = {"molecules": "molvae.domains.molecules"}
 
 
-def domain(name: str) -> Domain[Any]:
-    """The domain of that name. Raises UnknownName."""
+def maker(name: str) -> Callable[[], Domain[Any]]:
+    """The function that makes the domain of that name, as ``molvae.dataset.prepare`` wants it. Raises UnknownName."""
     if name not in DOMAINS:
         raise UnknownName("domain", name, list(DOMAINS))
-    built: Domain[Any] = importlib.import_module(DOMAINS[name]).domain()
-    return built
+    make: Callable[[], Domain[Any]] = importlib.import_module(DOMAINS[name]).domain
+    return make
+
+
+def domain(name: str) -> Domain[Any]:
+    """The domain of that name. Raises UnknownName."""
+    return maker(name)()
 
 
 def vae(config: Config, representation: Representation[Any]) -> VAE:

@@ -7,7 +7,6 @@ metrics.json, card.md, and extras: exemplars.safetensors (codes and labels for t
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -68,9 +67,8 @@ def load(path: Path | str) -> Checkpoint:
     if representation.get("kind") != KIND:
         raise CheckpointError(path, "representation.json is not one of molvae's; this folder holds something else")
     if representation.get("format") != FORMAT:
-        raise CheckpointError(
-            path, f"it has format {representation.get('format')!r} (written by molvae {representation.get('version')}), and this version reads {FORMAT}; update molvae"
-        )
+        found, writer = representation.get("format"), representation.get("version")
+        raise CheckpointError(path, f"it has format {found!r} (written by molvae {writer}), and this version reads {FORMAT}; update molvae")
     try:
         config = settings.load(path / "config.toml")
     except ConfigError as error:
@@ -87,8 +85,8 @@ def swap(scratch: Path, path: Path) -> None:
     old = path.with_name(path.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if path.exists():
-        os.replace(path, old)
-    os.replace(scratch, path)
+        path.replace(old)
+    scratch.replace(path)
     shutil.rmtree(old, ignore_errors=True)
 
 

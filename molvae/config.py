@@ -31,7 +31,7 @@ class EncoderConfig(_Section):
 
     views: tuple[Literal["sequence", "graph"], ...] = Field(("sequence", "graph"), description="views read; one or both")
     view_dropout: float = Field(0.15, ge=0, lt=0.5, description="probability of dropping each view of a record in training")
-    features: int = Field(512, ge=8, description="width of each view's feature vector")
+    features: int = Field(384, ge=8, description="width of each view's feature vector")
     sequence_embed: int = Field(128, ge=4, description="token embedding width")
     sequence_hidden: int = Field(256, ge=4, description="GRU width, each direction")
     graph_hidden: int = Field(128, ge=4, description="node feature width of the graph network")
@@ -43,7 +43,7 @@ class LatentConfig(_Section):
 
     kind: Literal["dial", "gaussian"] = Field("dial", description="'dial' (noise level as a setting) or 'gaussian' (plain VAE)")
     width: int = Field(64, ge=2, description="dimensions of the code")
-    whitening: float = Field(0.1, ge=0, description="dial: weight of squared off-diagonal covariances")
+    whitening: float = Field(0.02, ge=0, description="dial: weight of squared off-diagonal covariances")
 
 
 class RegulariserConfig(_Section):
@@ -69,20 +69,30 @@ class DecoderConfig(_Section):
 class ConditionConfig(_Section):
     """Targets that a user can ask for."""
 
-    properties: tuple[str, ...] = Field(("logp", "qed", "tpsa", "sa", "mw"), description="labels that condition the decoder and that the head predicts")
+    properties: tuple[str, ...] = Field(
+        ("logp", "qed", "tpsa", "sa", "mw"), description="labels that condition the decoder and that the head predicts"
+    )
     width: int = Field(128, ge=8, description="width of the condition embedding")
     budget: bool = Field(True, description="tell the decoder at every step how much of each target is still to come")
     budget_rank: int = Field(16, ge=1, description="rank of the pair term of the budget's ledger")
-    shown: float = Field(0.75, ge=0, le=1, description="share of prior rows with targets shown")
-    shown_coded: float = Field(0.3, ge=0, le=1, description="share of coded rows with targets shown")
+    shown: float = Field(0.6, ge=0, le=1, description="share of prior rows with targets shown")
+    shown_coded: float = Field(0.15, ge=0, le=1, description="share of coded rows with targets shown")
 
 
 class HeadConfig(_Section):
     """Property heads on the code."""
 
-    hidden: int = Field(256, ge=8, description="width")
+    hidden: int = Field(192, ge=8, description="width")
     layers: int = Field(2, ge=1, description="residual blocks")
     weight: float = Field(1.0, ge=0, description="weight of the heads' loss")
+
+
+class SteerConfig(_Section):
+    """Policy-gradient refinement of conditional draws beside ordinary training; for properties that can be computed."""
+
+    rows: int = Field(0, ge=0, description="targets a step; 0 switches steering off")
+    draws: int = Field(4, ge=2, description="sequences drawn for each target")
+    weight: float = Field(1.0, gt=0, description="weight of the steering loss")
 
 
 class TrainConfig(_Section):
@@ -90,7 +100,9 @@ class TrainConfig(_Section):
 
     seed: int = Field(0, ge=0, description="fixes every random number of training")
     steps: int = Field(20000, ge=1, description="optimiser steps")
-    minutes: float = Field(0.0, ge=0, description="if set, the length of training in minutes of training time instead of steps (not exactly reproducible)")
+    minutes: float = Field(
+        0.0, ge=0, description="if set, the length of training in minutes of training time instead of steps (not exactly reproducible)"
+    )
     prior_batch: int = Field(128, ge=0, description="records a step decoded from pure noise (level 1), for which no encoder runs")
     code_batch: int = Field(96, ge=0, description="records a step encoded at a random level")
     low_share: float = Field(1 / 3, ge=0, le=1, description="share of coded records at a level below low_level")
@@ -103,7 +115,9 @@ class TrainConfig(_Section):
     weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay on matrices")
     clip: float = Field(1.0, gt=0, description="largest gradient norm")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights that are shipped; 0 ships the last weights")
-    precision: Literal["auto", "32-true", "bf16-mixed"] = Field("auto", description="'auto' takes bf16-mixed where the processor computes in bfloat16")
+    precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
+        "auto", description="'auto' takes bf16-mixed where the processor computes in bfloat16"
+    )
     accelerator: str = Field("cpu", description="Lightning Fabric accelerator: cpu, cuda, mps, auto")
     devices: int = Field(1, ge=1, description="processes of data-parallel training")
     threads: int = Field(0, ge=0, description="CPU threads; 0 leaves torch's choice")
@@ -126,6 +140,7 @@ class Config(_Section):
     decoder: DecoderConfig = DecoderConfig()
     condition: ConditionConfig = ConditionConfig()
     heads: HeadConfig = HeadConfig()
+    steer: SteerConfig = SteerConfig()
     train: TrainConfig = TrainConfig()
 
 
@@ -144,15 +159,21 @@ def check(config: Config) -> None:
     """Compatibility of parts, checked at the door. Raises ConfigError."""
     dial = config.latent.kind == "dial"
     if config.regulariser.kind == "kl" and dial:
-        raise ConfigError("regulariser.kind = 'kl' needs moments, and the noise dial has none; use latent.kind = 'gaussian' or regulariser.kind = 'none'")
+        raise ConfigError(
+            "regulariser.kind = 'kl' needs moments, and the noise dial has none; use latent.kind = 'gaussian' or regulariser.kind = 'none'"
+        )
     if config.regulariser.kind == "none" and not dial:
         raise ConfigError("latent.kind = 'gaussian' needs regulariser.kind = 'kl': without it nothing ties the codes to the prior")
     if not config.encoder.views:
         raise ConfigError("encoder.views is empty; wanted 'sequence', 'graph' or both")
     if config.train.prior_batch + config.train.code_batch == 0:
         raise ConfigError("train.prior_batch and train.code_batch are both 0; one of them must be positive")
+    if config.steer.rows and config.train.devices > 1:
+        raise ConfigError("steer.rows > 0 runs in one process; set train.devices = 1")
     if not dial and config.train.prior_batch:
-        raise ConfigError("train.prior_batch > 0 trains the decoder on pure noise, which only the noise dial means; set it to 0 for latent.kind = 'gaussian'")
+        raise ConfigError(
+            "train.prior_batch > 0 trains the decoder on pure noise, which only the noise dial means; set it to 0 for latent.kind = 'gaussian'"
+        )
 
 
 def load(path: Path | str) -> Config:

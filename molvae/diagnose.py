@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from molvae.dataset.batches import Columns
-from molvae.model import VAE
+from molvae.model import VAE, to_device
 from molvae.records import Batch
 
 CHUNK = 256
@@ -75,9 +75,9 @@ def head_errors(model: VAE, batches: Sequence[Batch], codes: Tensor) -> tuple[Te
 def diagnose(model: VAE, columns: Columns, rows: NDArray[np.int64], names: Sequence[str]) -> dict[str, float]:
     """The validation row: valid_nll (decides about patience), the five collapse diagnostics of the model, MAE of each head."""
     torch.manual_seed(0)
-    batches = chunks(columns, rows)
+    batches = [to_device(batch, model.device) for batch in chunks(columns, rows)]
     codes = modes(model, batches)
-    shuffled = codes[torch.randperm(codes.shape[0])]
+    shuffled = codes[torch.randperm(codes.shape[0]).to(codes.device)]
     middle = 0.5 if model.latent.dial else 0.0
     told = mean_nll(model, batches, codes, middle)
     out = {

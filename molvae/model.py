@@ -75,7 +75,8 @@ class VAE(nn.Module):
 
     def encode(self, batch: Batch, level: Tensor | float = 0.0) -> Code:
         """Code of the batch's first ``coded`` records at the level, (B,) or a number."""
-        return self.latent(self.encoder(batch), self._levels(level, batch.coded))
+        code: Code = self.latent(self.encoder(batch), self._levels(level, batch.coded))
+        return code
 
     def context(self, z: Tensor, level: Tensor | float, targets: Tensor | None = None) -> Context:
         """z (B, D), level (B,) or a number, targets (B, P) standardised with NaN where unset -> what the decoder reads."""

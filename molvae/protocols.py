@@ -77,7 +77,7 @@ class Domain(Generic[R]):
     sequences: the encoder's and the decoder's strings by name; source, target: the defaults among them.
     similarity: in [0, 1], 1 for identical records. queries: kind -> (text -> test of a record), such as substructures; a bad text raises
     UsageError. step: a cleaning step with arguments from ``name=arguments``. readers and exporters: file formats of the domain by suffix.
-    draw: text -> SVG.
+    draw: text -> SVG. column: what a record's text is called in tables.
     """
 
     name: str
@@ -98,3 +98,4 @@ class Domain(Generic[R]):
     readers: Mapping[str, Callable[[Path], Iterator[Row]]] = field(default_factory=dict)
     exporters: Mapping[str, Callable[[Sequence[Candidate], Path], None]] = field(default_factory=dict)
     draw: Callable[[str], str] | None = None
+    column: str = "text"

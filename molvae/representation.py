@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from molvae.dataset.batches import Columns, batch_graphs, pad_tokens, standardise
 from molvae.dataset.ragged import Ragged
 from molvae.dataset.store import Store
-from molvae.errors import CheckpointError, InvalidRecord, UnknownName
+from molvae.errors import CheckpointError, InvalidRecord, UnknownName, UsageError
 from molvae.protocols import Domain, SequenceView
 from molvae.records import Batch, TokenBatch
 from molvae.tokens import SymbolBPE
@@ -156,7 +156,7 @@ class Representation(Generic[R]):
                 Labels(tuple(values["labels"]), dict(values["units"])),
                 tuple(values["views"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, UsageError) as error:
             raise CheckpointError(where, f"representation.json is damaged ({type(error).__name__}: {error}); get a fresh copy") from error
         if sizes != (domain.graph.node_sizes, domain.graph.edge_sizes):
             raise CheckpointError(where, "its graph columns differ from this version's; retrain it, or use the version that wrote it")

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from molvae.errors import InvalidRecord, UnknownName, UsageError
-from molvae.model import VAE
+from molvae.model import VAE, to_device
 from molvae.nn.decoders import Drawn
 from molvae.nn.priors import Exemplars, Prior, StandardNormal
-from molvae.records import Candidate
+from molvae.records import Candidate, TokenBatch
 from molvae.representation import Representation
 from molvae.validate import Validator
 
@@ -108,7 +108,9 @@ class Generation:
 class Sampler:
     """Draws candidates from a model. One object serves many requests."""
 
-    def __init__(self, model: VAE, representation: Representation[Any], validator: Validator[Any], exemplars: Exemplars | None = None) -> None:
+    def __init__(
+        self, model: VAE, representation: Representation[Any], validator: Validator[Any], exemplars: Exemplars | None = None
+    ) -> None:
         self.model = model.eval()
         self.representation = representation
         self.validator = validator
@@ -126,7 +128,7 @@ class Sampler:
         for r in request.ranges:
             if r.name in names and math.isfinite(r.low) and math.isfinite(r.high):
                 out[:, names.index(r.name)] = r.low + (r.high - r.low) * torch.rand(count, generator=generator)
-        return self.model.standardise(out)
+        return self.model.standardise(out.to(self.model.device)).cpu()
 
     def prior(self, request: Request) -> Prior:
         """The prior that a request names. Raises UsageError where this model has none such."""
@@ -151,9 +153,19 @@ class Sampler:
             z = noised(mode, level, generator)
         else:
             z = self.prior(request).sample(targets, level, generator)
-        return self.model.draw(
-            z, level, targets, temperature=request.temperature, guidance=request.guidance, generator=generator
-        )
+        return self.draw(z, level, targets, request.temperature, request.guidance, generator)
+
+    def draw(
+        self, z: Tensor, level: Tensor, targets: Tensor, temperature: float, guidance: float, generator: torch.Generator | None
+    ) -> Drawn:
+        """Decode codes z (n, D) at levels (n,) towards standardised targets (n, P), all on the CPU; the model may be elsewhere."""
+        device = self.model.device
+        if device.type != "cpu" and generator is not None:
+            # A generator belongs to one kind of device; this one follows from the caller's, so that a seed still fixes the draws.
+            seed = int(torch.randint(2**62, (), generator=generator))
+            generator = torch.Generator(device).manual_seed(seed)
+        where = (z.to(device), level.to(device), targets.to(device))
+        return self.model.draw(*where, temperature=temperature, guidance=guidance, generator=generator)
 
     # --- generating ----------------------------------------------------------------------------------------------------------------
 
@@ -198,9 +210,10 @@ class Sampler:
     def codes(self, texts: Iterable[str], views: Sequence[str] | None = None) -> Tensor:
         """Noiseless codes (n, D). Raises InvalidRecord for the first text that cannot be read or encoded."""
         records = [self.representation.domain.parse(t) for t in texts]
-        parts = [
-            self.model.encode(self.representation.batch(records[k : k + BATCH], views), 0.0).mode for k in range(0, len(records), BATCH)
-        ]
+        parts: list[Tensor] = []
+        for k in range(0, len(records), BATCH):
+            batch = to_device(self.representation.batch(records[k : k + BATCH], views), self.model.device)
+            parts.append(self.model.encode(batch, 0.0).mode.cpu())
         return torch.cat(parts) if parts else torch.zeros(0, self.model.latent.width)
 
     def predicted(self, candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -217,11 +230,16 @@ class Sampler:
                 continue  # a record without a code keeps NaN predictions
         out = [_with_prediction(c, names, None, None) for c in candidates]
         if able:
-            with torch.no_grad():
-                mean, std = self.model.predict(self.codes([candidates[k].text for k in able]))
+            mean, std = self.predict(self.codes([candidates[k].text for k in able]))
             for row, k in enumerate(able):
                 out[k] = _with_prediction(candidates[k], names, mean[row], std[row])
         return out
+
+    @torch.no_grad()
+    def predict(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation (n, P) of each property, in its own unit, for codes (n, D)."""
+        mean, std = self.model.predict(codes.to(self.model.device))
+        return mean.cpu(), std.cpu()
 
     @torch.no_grad()
     def log_likelihood(self, texts: Sequence[str], level: float = 1.0) -> list[float]:
@@ -230,9 +248,16 @@ class Sampler:
         out: list[float] = []
         for k in range(0, len(records), BATCH):
             part = records[k : k + BATCH]
-            mode = self.codes([self.representation.domain.write(r) for r in part]) if level < 1 else torch.zeros(len(part), self.model.latent.width)
+            mode = (
+                self.codes([self.representation.domain.write(r) for r in part])
+                if level < 1
+                else torch.zeros(len(part), self.model.latent.width)
+            )
             z = noised(mode, torch.full((len(part),), level), torch.Generator().manual_seed(0))
-            out += (-self.model.nll(z, level, self.representation.targets(part))).tolist()
+            target = self.representation.targets(part)
+            device = self.model.device
+            target = TokenBatch(target.tokens.to(device), target.lengths.to(device))
+            out += (-self.model.nll(z.to(device), level, target)).tolist()
         return out
 
 
@@ -247,8 +272,9 @@ class _Run:
         self.funnel = Funnel()
         self.reasons: dict[str, int] = {}
         self.seen: set[str] = set()
-        self.texts: set[str] = set()
-        self.gaps: dict[str, list[float]] = {t.name: [] for t in request.targets}
+        self.texts: dict[str, str] = {}  # text -> why it did not pass, or nothing
+        computed = self.representation.domain.properties
+        self.gaps: dict[str, list[float]] = {t.name: [] for t in request.targets if t.name in computed}
 
     def take(self, drawn: Drawn) -> None:
         for tokens, score, finished in zip(drawn.tokens, drawn.log_likelihood, drawn.finished, strict=True):
@@ -272,25 +298,32 @@ class _Run:
         self._note(measured)
         text = domain.write(record)
         if request.unique and text in self.texts:
-            return self._lost("duplicate")
-        self.texts.add(text)
-        if not all(need.test(record) for need in request.needs):
-            return self._lost("lacks the asked structure")
+            # Counted as its first occurrence was, so that the funnel's steps stay shares of draws.
+            self.funnel.passed += not self.texts[text]
+            self._lost(self.texts[text] or "duplicate")
+            return None
         verdict = self.validator.verdict(record)
-        if not verdict.ok:
-            return self._lost(verdict.reasons[0].split(":")[0])
+        why = "" if all(need.test(record) for need in request.needs) else "lacks the asked structure"
+        why = why or ("" if verdict.ok else verdict.reasons[0].split(":")[0])
+        self.texts[text] = why
+        if why:
+            self._lost(why)
+            return None
         self.funnel.passed += 1
         key = domain.key(record)
         if request.unique and key in self.seen:
-            return self._lost("duplicate")
+            self._lost("duplicate")
+            return None
         self.seen.add(key)
         self.funnel.unique += 1
         novel = self.validator.novel(key)
         if request.novel and not novel:
-            return self._lost("in the training data")
+            self._lost("in the training data")
+            return None
         self.funnel.novel += 1
         if not self._inside(record, measured):
-            return self._lost("outside the tolerance")
+            self._lost("outside the tolerance")
+            return None
         self.funnel.inside += 1
         for p in request.measure:
             measured.setdefault(p, domain.properties[p].compute(record) if p in domain.properties else math.nan)
@@ -298,11 +331,11 @@ class _Run:
         return Candidate(text=text, key=key, verdict=verdict, measured=measured, asked=wanted, novel=novel, log_likelihood=score)
 
     def _raw(self) -> bool:
-        return not self.request.verify or any(len(g) < RAW for g in self.gaps.values())
+        return not self.request.verify or any(len(gaps) < RAW for gaps in self.gaps.values())
 
     def _note(self, measured: Mapping[str, float]) -> None:
         for t in self.request.targets:
-            if t.name in measured and len(self.gaps[t.name]) < RAW:
+            if t.name in self.gaps and t.name in measured and len(self.gaps[t.name]) < RAW:
                 self.gaps[t.name].append(abs(measured[t.name] - t.value))
 
     def _inside(self, record: Any, measured: dict[str, float]) -> bool:
@@ -323,7 +356,9 @@ class _Run:
         self.reasons[why] = self.reasons.get(why, 0) + 1
 
     def deviation(self) -> dict[str, float]:
-        return {name: float(np.nanmean(gaps)) if gaps else math.nan for name, gaps in self.gaps.items()}
+        """Mean absolute deviation from each target; NaN for a property that only the heads know."""
+        gaps = {t.name: np.array(self.gaps.get(t.name, [])) for t in self.request.targets}
+        return {name: float(np.nanmean(values)) if np.isfinite(values).any() else math.nan for name, values in gaps.items()}
 
     def why(self, limit: int) -> str:
         worst = ", ".join(f"{why}: {count}" for why, count in sorted(self.reasons.items(), key=lambda item: -item[1])[:4])
@@ -345,7 +380,8 @@ def slerp(start: Tensor, end: Tensor, steps: int) -> Tensor:
     a, b = start / start.norm().clamp(min=1e-9), end / end.norm().clamp(min=1e-9)
     angle = torch.arccos((a @ b).clamp(-1 + 1e-6, 1 - 1e-6))
     direction = (torch.sin((1 - share) * angle) * a + torch.sin(share * angle) * b) / torch.sin(angle)
-    return direction * ((1 - share) * start.norm() + share * end.norm())
+    arc: Tensor = direction * ((1 - share) * start.norm() + share * end.norm())
+    return arc
 
 
 def _with_prediction(candidate: Candidate, names: Sequence[str], mean: Tensor | None, std: Tensor | None) -> Candidate:

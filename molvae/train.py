@@ -44,6 +44,9 @@ class Tick:
     rate: float
 
 
+Extra = Callable[[VAE, Tensor], tuple[Tensor, dict[str, Tensor]]]
+
+
 def pick_precision(wanted: str, accelerator: str) -> str:
     """Resolve "auto": bfloat16 autocast where the hardware multiplies in bfloat16, else float32."""
     if wanted != "auto":
@@ -63,18 +66,22 @@ def fit(
     resume: bool = False,
     validate: Callable[[VAE], Mapping[str, float]] | None = None,
     on_tick: Callable[[Tick], None] | None = None,
+    extra: Extra | None = None,
 ) -> Fit:
     """Train ``model`` on the store's training rows; checkpoints, log.csv and the state for ``resume`` go to ``out``.
 
-    validate: called every ``validate_steps`` with the averaged model; its "valid_nll" decides about patience. SIGTERM and Ctrl-C save and return
+    validate: called every ``validate_steps`` with the averaged model; its "valid_nll" decides about patience. extra: a further loss of each
+    step, from the model and the batch's labels (B, P), and its parts for the log. SIGTERM and Ctrl-C save and return
     with stopped = "interrupted". Raises Diverged where the loss is not finite.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
     precision: Any = pick_precision(config.precision, config.accelerator)
-    fabric = Fabric(accelerator=config.accelerator, devices=config.devices, strategy="ddp" if config.devices > 1 else "auto", precision=precision)
+    fabric = Fabric(
+        accelerator=config.accelerator, devices=config.devices, strategy="ddp" if config.devices > 1 else "auto", precision=precision
+    )
     fabric.launch()
-    return _Loop(fabric, model, columns, config, out, validate, on_tick).run(resume)
+    return _Loop(fabric, model, columns, config, out, validate, on_tick, extra).run(resume)
 
 
 class _Loop:
@@ -87,9 +94,10 @@ class _Loop:
         out: Path,
         validate: Callable[[VAE], Mapping[str, float]] | None,
         on_tick: Callable[[Tick], None] | None,
+        extra: Extra | None,
     ) -> None:
         self.fabric, self.columns, self.config, self.out = fabric, columns, config, out
-        self.validate, self.on_tick = validate, on_tick
+        self.validate, self.on_tick, self.extra = validate, on_tick, extra
         self.bare = model.to(fabric.device)
         self.optimiser = make_optimiser(self.bare, config)
         self.wrapped, self.stepper = fabric.setup(self.bare, self.optimiser)
@@ -139,6 +147,10 @@ class _Loop:
         batch = to_device(self.columns.batch(rows, coded), self.fabric.device)
         self.bare.train()
         loss, parts = self.wrapped(Parcel(batch, share))
+        if self.extra is not None:
+            with self.fabric.autocast():
+                more, further = self.extra(self.bare, batch.labels)
+            loss, parts = loss + more, {**parts, **further}
         if not bool(torch.isfinite(loss)):
             folder = self.out / f"diverged-{step}"
             save_batch(folder, rows, batch, self.bare)
@@ -245,7 +257,7 @@ def make_optimiser(model: VAE, config: TrainConfig) -> torch.optim.AdamW:
 @contextlib.contextmanager
 def _signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """Route SIGTERM and SIGINT to ``handler`` while training; elsewhere than in the main thread signals cannot be set and are left alone."""
-    before: dict[int, Any] = {}
+    before: dict[signal.Signals, Any] = {}
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
             before[number] = signal.signal(number, handler)

@@ -27,6 +27,7 @@ from molvae.nn.decoders import RecurrentDecoder
 from molvae.nn.latents import NoiseDial
 from molvae.nn.ledger import fit_ledger
 from molvae.representation import Representation, labels_of
+from molvae.steer import Steer
 from molvae.train import Fit, Tick, fit
 from molvae.validate import KnownKeys
 
@@ -45,10 +46,18 @@ class Trained:
 
 
 def train(
-    store: Store, config: Config, out: Path | str, *, resume: bool = False, name: str | None = None, on_tick: Callable[[Tick], None] | None = None
+    store: Store,
+    config: Config,
+    out: Path | str,
+    *,
+    resume: bool = False,
+    name: str | None = None,
+    start: Path | str | None = None,
+    on_tick: Callable[[Tick], None] | None = None,
 ) -> Trained:
     """Train on ``store`` and write a checkpoint folder ``out``. With ``resume`` go on exactly where an earlier run in ``out`` stopped.
 
+    start: a checkpoint folder whose vocabularies and weights are the starting point of a new run.
     Raises UsageError where ``out`` holds a run already and ``resume`` is not set, CheckpointError where there is nothing to resume.
     """
     out = Path(out)
@@ -58,24 +67,37 @@ def train(
     if resume and not plan.exists():
         raise CheckpointError(out, "there is no run to resume; start without --resume")
     torch.manual_seed(config.train.seed)
-    representation, model = _begin(store, config, out, resume)
+    representation, model = _begin(store, config, out, resume, start)
     columns = representation.columns(store, model.label_mean, model.label_std)
     if not resume:
-        _fit_ledger(model, columns, out)
+        if start is None:
+            _fit_ledger(model, columns, out)
         plan.write_text(settings.dump(config), encoding="utf-8")
     held = _held_out(columns, config.train.validate_rows)
     check = (lambda m: diagnose(m, columns, held, representation.labels.names)) if len(held) else None
-    result = fit(model, columns, config.train, out, resume=resume, validate=check, on_tick=on_tick)
+    steer = config.steer
+    extra = Steer(representation, steer.rows, steer.draws, steer.weight) if steer.rows else None
+    result = fit(model, columns, config.train, out, resume=resume, validate=check, on_tick=on_tick, extra=extra)
     metrics = finish(result, representation, columns, config, out, name or out.name)
     return Trained(out, result.stopped, result.progress.step, metrics)
 
 
-def _begin(store: Store, config: Config, out: Path, resume: bool) -> tuple[Representation[Any], VAE]:
+def _begin(store: Store, config: Config, out: Path, resume: bool, start: Path | str | None) -> tuple[Representation[Any], VAE]:
     out.mkdir(parents=True, exist_ok=True)
     place = out / "plan.json"
     if resume:
         values = json.loads(place.read_text(encoding="utf-8"))
         representation = Representation.from_dict(build.domain(values["domain"]), values, str(out))
+    elif start is not None:
+        saved = checkpoint.load(start)
+        representation = Representation.from_dict(build.domain(config.domain), saved.representation, str(start))
+        model = build.vae(config, representation)
+        try:
+            model.load_state_dict(dict(saved.weights))
+        except RuntimeError as error:
+            raise CheckpointError(start, f"its weights do not fit this configuration: {error}") from error
+        place.write_text(json.dumps(representation.to_dict()), encoding="utf-8")
+        return representation, model
     else:
         r = config.representation
         representation = Representation.fit(
@@ -118,7 +140,7 @@ def _held_out(columns: Columns, count: int, split: str = "valid") -> NDArray[np.
 
 def finish(result: Fit, representation: Representation[Any], columns: Columns, config: Config, out: Path, name: str) -> dict[str, Any]:
     """Settle the averaged weights, measure them on held-out rows and write the checkpoint files into ``out``."""
-    model = result.model
+    model = result.model.cpu()
     train_rows = columns.usable(columns.store.rows("train"))
     pick = np.random.default_rng(2).permutation(train_rows)[:EXEMPLARS]
     settle(model, columns, pick[:6000])
@@ -180,7 +202,7 @@ def _measure(model: VAE, columns: Columns, rows: NDArray[np.int64], names: Seque
     if model.head is not None:
         mean, std, truth = head_errors(model, batches, codes)
         out["head_calibration_error"] = {
-            n: calibration_error(_array(truth[:, k]), _array(mean[:, k]), _array(std[:, k])) for k, n in enumerate(names)
+            n: calibration_error(_array(mean[:, k]), _array(std[:, k]), _array(truth[:, k])) for k, n in enumerate(names)
         }
     return out
 
@@ -190,8 +212,9 @@ def _array(values: Tensor) -> NDArray[np.float64]:
 
 
 def _origin(store: Store) -> dict[str, Any]:
-    keep = ("sources", "rows", "steps", "split", "seed", "version", "domain")
-    return {k: store.manifest[k] for k in keep if k in store.manifest}
+    request = store.manifest.get("request", {})
+    whole = {k: store.manifest[k] for k in ("domain", "rows", "sources", "fingerprint") if k in store.manifest}
+    return whole | {k: request[k] for k in ("steps", "split", "fractions", "seed", "limit", "version") if k in request}
 
 
 def card(name: str, representation: Representation[Any], store: Store, config: Config, metrics: Mapping[str, Any]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -75,13 +74,15 @@ def load_state(out: Path, model: nn.Module, optimiser: torch.optim.Optimizer, av
     try:
         model.load_state_dict(parts["model"])
     except RuntimeError as error:
-        raise CheckpointError(folder, f"this training state belongs to another configuration; use the folder's own config.toml ({error})") from None
+        raise CheckpointError(
+            folder, f"this training state belongs to another configuration; use the folder's own config.toml ({error})"
+        ) from None
     for k, v in parts["average"].items():
         average[k].copy_(v)
     parameters = dict(model.named_parameters())
     for name, value in parts["optimiser"].items():
         parameter, key = name.rsplit(".", 1)
-        optimiser.state[parameters[parameter]][key] = value
+        optimiser.state[parameters[parameter]][key] = value.to(parameters[parameter].device)  # where the fused step wants it
     return progress
 
 
@@ -118,7 +119,7 @@ class Log:
         scratch = self.path.with_suffix(".new")
         with scratch.open("w", newline="") as file:
             csv.writer(file).writerows(rows)
-        os.replace(scratch, self.path)
+        scratch.replace(self.path)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Append one row for each value."""

@@ -64,10 +64,11 @@ class KnownKeys:
 
     def to_bytes(self) -> bytes:
         """A compressed .npz: gaps between the sorted hashes, one plane for each byte, so that the empty planes vanish (1.6 bytes a key)."""
-        gaps = np.diff(self._hashes.astype(np.uint64), prepend=np.uint64(0))
+        wide = self._hashes.astype(np.uint64)
+        gaps: NDArray[np.uint64] = wide - np.concatenate([np.zeros(1, np.uint64), wide[:-1]]) if len(wide) else wide
         planes = {f"byte{k}": ((gaps >> np.uint64(8 * k)) & np.uint64(255)).astype(np.uint8) for k in range(self.bits // 8)}
         out = io.BytesIO()
-        np.savez_compressed(out, bits=np.array(self.bits), **planes)
+        np.savez_compressed(out, allow_pickle=False, bits=np.array(self.bits), **planes)
         return out.getvalue()
 
     @classmethod

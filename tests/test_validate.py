@@ -159,13 +159,13 @@ def test_false_positive_rate_is_as_documented():
 
 
 def test_foreign_files_are_refused(tmp_path):
-    with pytest.raises(DataError, match="missing"):
-        KnownKeys.load(tmp_path / "missing.npy")
-    np.save(tmp_path / "foreign.npy", np.zeros((3, 4)))
-    with pytest.raises(DataError, match="uint8"):
-        KnownKeys.load(tmp_path / "foreign.npy")
-    (tmp_path / "text.npy").write_text("CCO\n")
     with pytest.raises(DataError, match="not a readable"):
-        KnownKeys.load(tmp_path / "text.npy")
+        KnownKeys.load(tmp_path / "missing.npz")
+    np.save(tmp_path / "foreign.npy", np.zeros((3, 4)))
+    with pytest.raises(DataError, match="not a readable"):
+        KnownKeys.load(tmp_path / "foreign.npy")
+    (tmp_path / "text.npz").write_text("CCO\n")
+    with pytest.raises(DataError, match="not a readable"):
+        KnownKeys.load(tmp_path / "text.npz")
     with pytest.raises(UsageError, match="bits=16"):
         KnownKeys.from_keys(["a"], bits=16)

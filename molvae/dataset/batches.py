@@ -119,11 +119,10 @@ class Schedule:
         """Batches from step ``step`` on, without end."""
         epoch, skip = divmod(step, self.steps_per_epoch)
         while True:
-            for batch in self.epoch(epoch)[skip:]:
-                yield batch
+            yield from self.epoch(epoch)[skip:]
             epoch, skip = epoch + 1, 0
 
 
 def standardise(labels: NDArray[np.float32], mean: Tensor, std: Tensor) -> NDArray[np.float32]:
     """(labels - mean) / std, (n, P) float32; NaN stays NaN."""
-    return ((labels - mean.numpy()) / std.numpy()).astype(np.float32)
+    return np.asarray((labels - mean.numpy()) / std.numpy(), dtype=np.float32)

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 class RadialBasis(nn.Module):
     """Gaussian bumps on an even grid over [low, high]: (...) -> (..., K). Values outside are clamped to the ends."""
 
+    centres: Tensor
+
     def __init__(self, low: float, high: float, count: int) -> None:
         super().__init__()
         self.low, self.high, self.count = low, high, count
@@ -21,7 +23,8 @@ class RadialBasis(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         step = (self.high - self.low) / (self.count - 1)
-        return torch.exp(-0.5 * ((x.clamp(self.low, self.high)[..., None] - self.centres) / step).square())
+        features: Tensor = torch.exp(-0.5 * ((x.clamp(self.low, self.high)[..., None] - self.centres) / step).square())
+        return features
 
 
 class Condition(nn.Module):
@@ -38,14 +41,15 @@ class Condition(nn.Module):
         self.mix = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
 
     def forward(self, targets: Tensor, level: Tensor) -> Tensor:
-        c = self.level(self.of_level(level)).float()
+        c: Tensor = self.level(self.of_level(level)).float()
         if self.targets is not None and self.unset is not None:
             set_ = ~torch.isnan(targets)
             value = torch.nan_to_num(targets)
             features = torch.cat([self.of_target(value), value.clamp(-4, 4)[..., None]], dim=-1)
             embedded = torch.einsum("bpk,pkc->bpc", features, self.targets.to(features.dtype)).float()
             c = c + torch.where(set_[..., None], embedded, self.unset).sum(1)
-        return c + self.mix(c).float()
+        mixed: Tensor = c + self.mix(c).float()
+        return mixed
 
 
 class Budget(nn.Module):
@@ -73,7 +77,8 @@ class Budget(nn.Module):
         """remainder (..., P), NaN where unset -> (..., width)."""
         features = self.basis(torch.asinh(4.0 * torch.nan_to_num(remainder)))
         features = features * (~torch.isnan(remainder))[..., None]
-        return self.out(features.flatten(-2))
+        drive: Tensor = self.out(features.flatten(-2))
+        return drive
 
 
 class Ledger(nn.Module):

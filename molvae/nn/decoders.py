@@ -61,7 +61,15 @@ class RecurrentDecoder(Decoder):
     """GRU decoder with the code and the condition at every step and in the initial state, and a running budget on its inputs."""
 
     def __init__(
-        self, vocabulary: int, code: int, condition: int, embed: int, hidden: int, layers: int = 1, dropout: float = 0.0, budget: Budget | None = None
+        self,
+        vocabulary: int,
+        code: int,
+        condition: int,
+        embed: int,
+        hidden: int,
+        layers: int = 1,
+        dropout: float = 0.0,
+        budget: Budget | None = None,
     ) -> None:
         super().__init__()
         self.embed = nn.Embedding(vocabulary, embed)
@@ -159,9 +167,12 @@ class _Stream:
             x = x + d.budget.embed(self.remainder)
             self.previous = token
         for k, layer in enumerate(d.layers):
+            if not isinstance(layer, GRULayer):
+                raise TypeError(f"a {type(layer).__name__} among the decoder's layers; wanted GRULayer")
             self.states[k] = layer.cell(layer.from_input(x) + self.drives[k], self.states[k])
             x = self.states[k]
-        return d.out(x).float()
+        logits: Tensor = d.out(x).float()
+        return logits
 
     def keep(self, rows: Tensor) -> None:
         self.states = [s[rows] for s in self.states]

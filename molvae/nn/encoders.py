@@ -48,11 +48,15 @@ class SequenceEncoder(nn.Module):
         both = torch.cat([ahead, behind], dim=-1)
         mean = (both * real[..., None]).sum(1) / length[:, None]
         peak = both.masked_fill(~real[..., None], -1.0).amax(1)
-        return self.out(torch.cat([mean, peak, *ends], dim=-1))
+        features: Tensor = self.out(torch.cat([mean, peak, *ends], dim=-1))
+        return features
 
 
 class GraphEncoder(nn.Module):
     """Graph isomorphism network with edge features (GINE: Hu et al. 1905.12265), pooled by sum, mean and maximum: GraphBatch -> (B, H)."""
+
+    node_offsets: Tensor
+    edge_offsets: Tensor
 
     def __init__(self, node_sizes: tuple[int, ...], edge_sizes: tuple[int, ...], hidden: int, layers: int, features: int) -> None:
         super().__init__()
@@ -74,7 +78,8 @@ class GraphEncoder(nn.Module):
         of, size = graph.graph_of, graph.size
         # The sum is divided by a typical size so that the three poolings have like scales.
         pooled = [global_add_pool(x, of, size) / 20.0, global_mean_pool(x, of, size), global_max_pool(x, of, size)]
-        return self.out(torch.cat(pooled, dim=-1))
+        features: Tensor = self.out(torch.cat(pooled, dim=-1))
+        return features
 
 
 class Encoder(nn.Module):
@@ -118,7 +123,9 @@ class Encoder(nn.Module):
         if present.shape[0] < 2 or not bool(present.all()):
             return present
         u = torch.rand(present.shape[1], device=present.device)
-        slot = (u / self.view_dropout).floor().clamp(max=present.shape[0]) if self.view_dropout > 0 else torch.full_like(u, present.shape[0])
+        slot = (
+            (u / self.view_dropout).floor().clamp(max=present.shape[0]) if self.view_dropout > 0 else torch.full_like(u, present.shape[0])
+        )
         views = torch.arange(present.shape[0], device=present.device)[:, None]
         return present & (views != slot[None, :])
 

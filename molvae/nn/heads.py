@@ -11,11 +11,14 @@ from torch import Tensor, nn
 class PropertyHead(nn.Module):
     """Residual network on z (B, D) -> mean (B, P), std (B, P), standardised units. ``spread`` (P,) recalibrates std after training."""
 
+    spread: Tensor
+
     def __init__(self, width: int, properties: int, hidden: int = 256, layers: int = 2) -> None:
         super().__init__()
         self.enter = nn.Linear(width, hidden)
         self.blocks = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, 2 * hidden), nn.SiLU(), nn.Linear(2 * hidden, hidden)) for _ in range(layers)
+            nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, 2 * hidden), nn.SiLU(), nn.Linear(2 * hidden, hidden))
+            for _ in range(layers)
         )
         self.out = nn.Linear(hidden, 2 * properties)
         self.register_buffer("spread", torch.ones(properties))
@@ -33,4 +36,5 @@ class PropertyHead(nn.Module):
         known = ~torch.isnan(labels)
         error = (mean - torch.nan_to_num(labels)) / std
         nll = torch.log(std) + 0.5 * error.square() + 0.5 * math.log(2 * math.pi)
-        return (nll * std.detach() * known).sum() / known.sum().clamp(min=1)
+        loss: Tensor = (nll * std.detach() * known).sum() / known.sum().clamp(min=1)
+        return loss

@@ -6,6 +6,7 @@ they are 4-5 times faster), the state stays in float32, and the backward pass su
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -39,8 +40,8 @@ class GRULayer(nn.Module):
             gates = gates + extra.unsqueeze(1)
         kind = x.device.type
         product = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
-        states: Tensor = _Unroll.apply(gates, state, self.from_state.weight, self.from_state.bias, product)
-        return states
+        unroll: Callable[..., Tensor] = _Unroll.apply
+        return unroll(gates, state, self.from_state.weight, self.from_state.bias, product)
 
 
 class _Unroll(torch.autograd.Function):

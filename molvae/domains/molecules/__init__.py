@@ -36,4 +36,5 @@ def domain() -> Domain[Molecule]:
         readers={".sdf": read_sdf},
         exporters={".sdf": write_sdf},
         draw=draw_svg,
+        column="smiles",
     )

@@ -1,0 +1,220 @@
+"""``molvae encode``, ``decode``, ``reconstruct``, ``interpolate`` and ``neighbours``."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from molvae.cli import parse
+from molvae.cli.deliver import Outputs, check_outputs, rows, show_candidates, write_all
+from molvae.cli.generate import ModelName
+from molvae.cli.read import encodable, entries
+from molvae.cli.shared import DEFAULT_MODEL, add_row, epilog, new_table, open_model, state_of
+from molvae.errors import DataError, InvalidRecord, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from molvae.api import Model
+    from molvae.records import Candidate
+
+Inputs = Annotated[list[str], typer.Argument(metavar="FILE|-|TEXT...", help="Files, - for standard input, or the records themselves.")]
+Column = Annotated[str | None, typer.Option(help="Column of a table with the records' text.", show_default="the first known name")]
+Views = Annotated[list[str] | None, typer.Option("--view", help="Read this view alone: sequence or graph.", show_default="all")]
+Level = Annotated[float, typer.Option(min=0, max=1, help="Noise level of the code.")]
+Temperature = Annotated[float, typer.Option(min=0, help="Of the decoder's draws; 0 takes the most likely tokens.")]
+Seed = Annotated[int, typer.Option(help="Fixes every random number.")]
+CODES = (".npz", ".parquet")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(epilog=epilog("molvae encode my.csv -o codes.npz", "molvae encode CCO 'c1ccccc1O' -o codes.parquet --view graph"))(encode)
+    app.command(epilog=epilog("molvae decode codes.npz", "molvae decode codes.npz --temperature 1 --seed 3 -o back.csv"))(decode)
+    app.command(epilog=epilog("molvae reconstruct my.smi", "molvae reconstruct 'CC(=O)Nc1ccc(O)cc1' --level 0.3"))(reconstruct)
+    app.command(epilog=epilog("molvae interpolate 'CC(=O)Nc1ccc(O)cc1' 'CC(C)Cc1ccc(cc1)C(C)C(=O)O' --steps 11"))(interpolate)
+    app.command(epilog=epilog("molvae neighbours 'CC(=O)Nc1ccc(O)cc1' -n 50 --radius 0.3 -o analogues.sdf"))(neighbours)
+
+
+def encode(
+    context: typer.Context,
+    inputs: Inputs,
+    out: Annotated[Path, typer.Option("--out", "-o", help="File for the codes: .npz or .parquet.")],
+    model: ModelName = DEFAULT_MODEL,
+    column: Column = None,
+    view: Views = None,
+) -> None:
+    """Records to noiseless codes: one row of numbers for each. Rows that cannot be encoded are reported and left out."""
+    state = state_of(context)
+    if out.suffix.lower() not in CODES:
+        raise UsageError(f"--out {out}: codes are written as {' or '.join(CODES)}")
+    loaded = open_model(state, model)
+    kept = encodable(state, entries(state, inputs, loaded.domain, column), loaded)
+    codes = loaded.encode([entry.text for entry in kept], views=view or None)
+    texts = [loaded.domain.write(loaded.domain.parse(entry.text)) for entry in kept]
+    _save(out, codes, texts, loaded)
+    state.show(f"{codes.shape[0]} codes of {codes.shape[1]} numbers: {out}")
+    state.result({"file": out, "rows": codes.shape[0], "width": codes.shape[1], "model": loaded.name, loaded.domain.column: texts})
+
+
+def _save(path: Path, codes: NDArray[np.float32], texts: list[str], model: Model) -> None:
+    import numpy as np
+
+    from molvae.report.write import replacing
+
+    with replacing(path) as part:
+        if path.suffix.lower() == ".npz":
+            np.savez_compressed(part, codes=codes, text=np.array(texts), model=np.array(model.name))
+        else:
+            import pandas as pd
+
+            columns = {model.domain.column: texts} | {f"z{k}": codes[:, k] for k in range(codes.shape[1])}
+            pd.DataFrame(columns).to_parquet(part, index=False)
+
+
+def _read_codes(path: Path) -> NDArray[np.float32]:
+    """Codes (n, D) from a file of ``encode``. Raises DataError, UsageError."""
+    import numpy as np
+
+    if path.suffix.lower() not in CODES:
+        raise UsageError(f"{path}: codes are read from {' or '.join(CODES)}, as 'molvae encode' writes them")
+    if not path.is_file():
+        raise DataError(path, "no such file")
+    try:
+        if path.suffix.lower() == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                codes = np.asarray(file["codes"], dtype=np.float32)
+        else:
+            import pandas as pd
+
+            frame = pd.read_parquet(path)
+            codes = frame[[name for name in frame.columns if name[:1] == "z" and name[1:].isdigit()]].to_numpy(np.float32)
+    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise DataError(path, f"no readable file of codes ({error}); make one with 'molvae encode'") from error
+    if codes.ndim != 2 or not np.isfinite(codes).all():
+        raise DataError(path, f"codes of shape {codes.shape}; wanted rows of finite numbers")
+    return codes
+
+
+def decode(
+    context: typer.Context,
+    codes: Annotated[Path, typer.Argument(help="A file of 'molvae encode': .npz or .parquet.")],
+    model: ModelName = DEFAULT_MODEL,
+    level: Level = 0.0,
+    target: Annotated[list[str] | None, typer.Option(metavar="PROPERTY=VALUE", help="Tell the decoder a property. Repeatable.")] = None,
+    temperature: Temperature = 0.0,
+    seed: Seed = 0,
+    out: Outputs = None,
+) -> None:
+    """Codes to records, one for each row; empty where no valid record was spelt."""
+    state = state_of(context)
+    points = _read_codes(codes)
+    told = {name: value if isinstance(value, float) else value[0] for name, value in parse.targets(target or ()).items()}
+    loaded = open_model(state, model)
+    outputs = check_outputs(out, loaded.domain)
+    texts = loaded.decode(points, level=level, targets=told, temperature=temperature, seed=seed)
+    candidates = [_candidate(loaded, text) for text in texts]
+    write_all(state, candidates, outputs, loaded.domain)
+    if not outputs:
+        show_candidates(state, candidates, loaded.domain)
+    valid = sum(text is not None for text in texts)
+    state.show(f"{valid} of {len(texts)} codes spell a valid record", stderr=not sys.stdout.isatty())
+    state.result({"valid": valid, "candidates": rows(candidates, loaded.domain)})
+
+
+def _candidate(model: Model, text: str | None) -> Candidate:
+    """A decoded text with its verdict; without one, a row that says so, so that rows keep their numbers."""
+    from molvae.records import Candidate, Verdict
+
+    if text is None:
+        return Candidate("", "", Verdict(False, ("decode: no valid record was spelt",)))
+    record = model.domain.parse(text)
+    key = model.domain.key(record)
+    return Candidate(text, key, model.validator.verdict(record), novel=model.validator.novel(key))
+
+
+def reconstruct(
+    context: typer.Context,
+    inputs: Inputs,
+    model: ModelName = DEFAULT_MODEL,
+    column: Column = None,
+    view: Views = None,
+    level: Level = 0.0,
+    temperature: Temperature = 0.0,
+    seed: Seed = 0,
+) -> None:
+    """Records through their codes and back, free-running: which come back exactly, and the share."""
+    state = state_of(context)
+    loaded = open_model(state, model)
+    kept = encodable(state, entries(state, inputs, loaded.domain, column), loaded)
+    found = loaded.reconstruct([e.text for e in kept], level=level, temperature=temperature, views=view or None, seed=seed)
+    table = new_table(None, loaded.domain.column, "came back as", "exact")
+    first = len(found) if state.verbose else 50
+    for one in found[:first]:
+        add_row(table, one.asked, "" if one.exact else (one.text or "no valid record"), "yes" if one.exact else "no")
+    exact = sum(one.exact for one in found)
+    more = [f"and {len(found) - first} more; -v shows all"] if len(found) > first else []
+    state.show(table, *more, f"{exact} of {len(found)} exact ({exact / len(found):.1%})")
+    lines = [{loaded.domain.column: one.asked, "decoded": one.text, "exact": one.exact} for one in found]
+    state.result({"exact": exact, "rows": len(found), "share": exact / len(found), "reconstructions": lines})
+
+
+def interpolate(
+    context: typer.Context,
+    start: Annotated[str, typer.Argument(metavar="A", help="The first record.")],
+    end: Annotated[str, typer.Argument(metavar="B", help="The second record.")],
+    steps: Annotated[int, typer.Option(help="Points on the way, both ends included.")] = 11,
+    model: ModelName = DEFAULT_MODEL,
+    out: Outputs = None,
+) -> None:
+    """What lies between two records: most likely decodes along the arc between their codes."""
+    state = state_of(context)
+    loaded = open_model(state, model)
+    outputs = check_outputs(out, loaded.domain)
+    _must_encode(loaded, start, end)
+    found = loaded.interpolate(start, end, steps)
+    write_all(state, found, outputs, loaded.domain)
+    if not outputs:
+        show_candidates(state, found, loaded.domain, first=steps)
+    state.result({"candidates": rows(found, loaded.domain)})
+
+
+def neighbours(
+    context: typer.Context,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The record to start from.")],
+    n: Annotated[int, typer.Option("-n", help="How many.")] = 20,
+    radius: Annotated[float, typer.Option(min=0, max=1, help="Noise level: 0 the record itself, 1 anything.")] = 0.4,
+    temperature: Temperature = 1.0,
+    seed: Seed = 0,
+    max_draws: Annotated[int | None, typer.Option(min=1, help="Give up after so many draws.", show_default="100 n, at least 4000")] = None,
+    model: ModelName = DEFAULT_MODEL,
+    out: Outputs = None,
+) -> None:
+    """Analogues of a record that pass every check, most similar first: exactly n, or fewer and why (exit code 1)."""
+    state = state_of(context)
+    loaded = open_model(state, model)
+    outputs = check_outputs(out, loaded.domain)
+    _must_encode(loaded, text)
+    found = loaded.neighbours(text, n, radius=radius, temperature=temperature, seed=seed, max_draws=max_draws)
+    write_all(state, found.candidates, outputs, loaded.domain)
+    if not outputs:
+        show_candidates(state, found.candidates, loaded.domain, first=n)
+    result: dict[str, Any] = {"candidates": rows(found.candidates, loaded.domain), "acceptance": found.acceptance, "short": found.short}
+    state.result(result)
+    if found.short is not None:
+        state.warn(found.short)
+        raise typer.Exit(1)
+
+
+def _must_encode(model: Model, *texts: str) -> None:
+    """Refuse early, as arguments of the command, texts that the model cannot encode. Raises UsageError."""
+    for text in texts:
+        try:
+            model.representation.encodable(model.domain.parse(text))
+        except InvalidRecord as error:
+            raise UsageError(f"{text!r} cannot be encoded: {error.why}") from error

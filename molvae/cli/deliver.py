@@ -1,0 +1,75 @@
+"""Candidates to files, tables and lines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from molvae.cli.shared import State, add_row, new_table, number
+
+if TYPE_CHECKING:
+    from molvae.protocols import Domain
+    from molvae.records import Candidate
+
+FIRST = 20  # rows of a table of candidates
+Outputs = Annotated[
+    list[Path] | None, typer.Option("--out", "-o", help="File for the candidates; its suffix decides the format. Repeat it for several.")
+]
+
+
+def check_outputs(outputs: Sequence[Path] | None, domain: Domain[Any]) -> list[Path]:
+    """The output files, refused before the work where a suffix is unknown."""
+    from molvae.report.write import suffix_of
+
+    for path in outputs or ():
+        suffix_of(path, domain.exporters)
+    return list(outputs or ())
+
+
+def write_all(state: State, candidates: Sequence[Candidate], outputs: Sequence[Path], domain: Domain[Any]) -> None:
+    """Write every output file and say so."""
+    from molvae.report.write import write
+
+    for path in outputs:
+        write(candidates, path, text_column=domain.column, key_column="key", exporters=domain.exporters)
+        state.show(f"written: {path}")
+
+
+def rows(candidates: Sequence[Candidate], domain: Domain[Any]) -> list[dict[str, Any]]:
+    """The candidates as records of JSON, with the names that files have."""
+    return [{**dict(candidate.row(domain.column)), "key": candidate.key} for candidate in candidates]
+
+
+def candidate_table(candidates: Sequence[Candidate], domain: Domain[Any], first: int = FIRST) -> Table:
+    """The first candidates with what was measured, or predicted where nothing could be, and their extra columns."""
+    from molvae.report.properties import property_names
+
+    names = property_names(candidates)
+    extras = list(dict.fromkeys(name for c in candidates for name in c.extra))
+    table = new_table(None, "#", domain.column, *names, *extras, "novel", right=("#", *names, *extras))
+    for place, candidate in enumerate(candidates[:first], start=1):
+        values = []
+        for name in names:
+            predicted = name not in candidate.measured and name in candidate.predicted
+            values.append(f"~{number(candidate.predicted[name])}" if predicted else number(candidate.measured.get(name, float("nan"))))
+        more = [v if isinstance(v := candidate.extra.get(name, ""), str) else number(v) for name in extras]
+        novel = "–" if candidate.novel is None else "yes" if candidate.novel else "no"
+        add_row(table, str(place), candidate.text, *values, *more, novel)
+    return table
+
+
+def show_candidates(state: State, candidates: Sequence[Candidate], domain: Domain[Any], first: int = FIRST) -> None:
+    """A table on a terminal; else every text on a line of its own, for other programs."""
+    if state.json:
+        return
+    if not sys.stdout.isatty():
+        sys.stdout.write("".join(f"{candidate.text}\n" for candidate in candidates))
+        return
+    state.show(candidate_table(candidates, domain, first))
+    if len(candidates) > first:
+        state.show(f"and {len(candidates) - first} more; write all of them with -o FILE.csv")

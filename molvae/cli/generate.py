@@ -1,0 +1,224 @@
+"""``molvae generate``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from molvae.cli import parse
+from molvae.cli.deliver import Outputs, check_outputs, rows, show_candidates, write_all
+from molvae.cli.read import encodable, entries
+from molvae.cli.shared import DEFAULT_MODEL, State, add_row, complete_model, epilog, new_table, number, open_model, state_of
+from molvae.errors import UsageError
+
+if TYPE_CHECKING:
+    from molvae.api import Model
+    from molvae.report import PropertyRequest
+    from molvae.sample import Generation
+
+ModelName = Annotated[
+    str, typer.Option("--model", "-m", help="A shipped model's name, or a checkpoint or training folder.", autocompletion=complete_model)
+]
+_TARGET = (
+    "Near a value: logp=2.5, qed=0.9±0.05 (also +- or :). Without a tolerance 0.3 standard deviations of the training data. Repeatable."
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        epilog=epilog(
+            "molvae generate -n 1000 --target logp=2.5 --target qed=0.9±0.05 --novel -o out.csv -o out.sdf --report out.html",
+            "molvae generate -n 50 --contains '[NX3;H2]' --range mw=250:350 --range tpsa=:90 -o amines.csv",
+            "molvae generate -n 50 --seeds leads.smi --level 0.4 --target sa=2.5",
+            "molvae generate -n 200 --target tpsa=60 --prior exemplars --level 0.6 | head",
+        )
+    )(generate)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """The request as it was typed, parsed."""
+
+    n: int
+    model: str
+    targets: dict[str, float | tuple[float, float]]
+    ranges: dict[str, tuple[float, float]]
+    needs: list[tuple[str, str]]
+    options: dict[str, Any]
+    seeds: str | None
+    outputs: Sequence[Path] | None
+    report: Path | None
+
+    def wishes(self) -> list[str]:
+        """Conditions other than properties, in words."""
+        words = [f"{kind} {query}" for kind, query in self.needs]
+        words += [f"starting from {self.seeds}"] if self.seeds else []
+        return words + [name for name in ("unique", "novel") if self.options[name]]
+
+
+def generate(
+    context: typer.Context,
+    n: Annotated[int, typer.Option("-n", help="How many candidates.")] = 100,
+    model: ModelName = DEFAULT_MODEL,
+    target: Annotated[list[str] | None, typer.Option(metavar="PROPERTY=VALUE", help=_TARGET)] = None,
+    range_: Annotated[
+        list[str] | None, typer.Option("--range", metavar="PROPERTY=LOW:HIGH", help="Between two values; one may be left out. Repeatable.")
+    ] = None,
+    scaffold: Annotated[str | None, typer.Option(help="With this scaffold (SMILES).")] = None,
+    contains: Annotated[list[str] | None, typer.Option(metavar="SMARTS", help="With this substructure. Repeatable.")] = None,
+    seeds: Annotated[str | None, typer.Option(metavar="FILE", help="Start from these records instead of the prior.")] = None,
+    temperature: Annotated[float, typer.Option(min=0, help="Of the decoder's draws.")] = 1.0,
+    guidance: Annotated[float, typer.Option(help="Extra weight of the targets; 0 is the plain model.")] = 0.0,
+    level: Annotated[float | None, typer.Option(help="Noise level, 0 to 1.", show_default="1, with exemplars or seeds 0.6")] = None,
+    prior: Annotated[str, typer.Option(help="normal, or exemplars: codes of training records near the targets.")] = "normal",
+    seed: Annotated[int, typer.Option(help="Fixes every random number; equal seeds give equal files.")] = 0,
+    unique: Annotated[bool, typer.Option("--unique/--no-unique", help="No two alike.")] = True,
+    novel: Annotated[bool, typer.Option("--novel", help="None of the training data.")] = False,
+    verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Keep only what measures inside every target and range.")] = True,
+    measure: Annotated[str | None, typer.Option(help="Further properties to compute, comma-separated.")] = None,
+    max_draws: Annotated[int | None, typer.Option(min=1, help="Give up after so many draws.", show_default="400 n, at least 20000")] = None,
+    out: Outputs = None,
+    report: Annotated[Path | None, typer.Option(help="Also an HTML page with drawings and figures.")] = None,
+) -> None:
+    """Propose candidates that pass every check and lie inside every target and range: exactly n, or fewer and why (exit code 1)."""
+    needs = [("scaffold", scaffold)] if scaffold is not None else []
+    needs += [("contains", query) for query in contains or ()]
+    options: dict[str, Any] = {
+        "temperature": temperature,
+        "guidance": guidance,
+        "level": level,
+        "prior": prior,
+        "seed": seed,
+        "unique": unique,
+    }
+    options |= {"novel": novel, "verify": verify, "measure": parse.names(measure), "max_draws": max_draws}
+    aims, spans = parse.targets(target or ()), parse.ranges(range_ or ())
+    carry_out(state_of(context), Ask(n, model, aims, spans, needs, options, seeds, out, report))
+
+
+def carry_out(state: State, ask: Ask) -> None:
+    """Draw, deliver, and exit with 1 where there are fewer than asked."""
+    if ask.report is not None and ask.report.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"--report {ask.report}: an HTML page is written; name it with .html")
+    model = open_model(state, ask.model)
+    outputs = check_outputs(ask.outputs, model.domain)
+    needs = [model.need(kind, query) for kind, query in ask.needs]
+    seeds = encodable(state, entries(state, [ask.seeds], model.domain), model) if ask.seeds else []
+    texts = tuple(entry.text for entry in seeds)
+    with state.progress() as bars:
+        task = bars.add_task("generating", total=ask.n)
+
+        def tick(accepted: int, funnel: Any) -> None:
+            bars.update(task, completed=min(accepted, ask.n), description=f"{funnel.drawn} drawn, {funnel.valid} valid")
+
+        found = model.generate(ask.n, targets=ask.targets, ranges=ask.ranges, needs=needs, seeds=texts, on_progress=tick, **ask.options)
+    requests = requests_of(model, ask)
+    write_all(state, found.candidates, outputs, model.domain)
+    if ask.report is not None:
+        write_report(state, model, ask, found, requests)
+    if not outputs:
+        show_candidates(state, found.candidates, model.domain)
+    state.show(*summary(found, requests, ask), stderr=not outputs and not sys.stdout.isatty())
+    state.result(as_json(model, ask, found))
+    if found.short is not None:
+        state.warn(found.short)
+        raise typer.Exit(1)
+
+
+def requests_of(model: Model, ask: Ask) -> list[PropertyRequest]:
+    """What was asked of each property, for tables and the page."""
+    from molvae.report import PropertyRequest
+
+    requests = []
+    for name in dict.fromkeys((*ask.targets, *ask.ranges, *ask.options["measure"])):
+        wanted = ask.targets.get(name)
+        value, tolerance = (float("nan"), float("nan")) if wanted is None else (wanted, 0.0) if isinstance(wanted, float) else wanted
+        if isinstance(wanted, float):
+            tolerance = model.tolerance(name)
+        low, high = ask.ranges.get(name, (float("-inf"), float("inf")))
+        unit = model.unit(name)
+        requests.append(PropertyRequest(name, "" if unit == "1" else unit, target=value, tolerance=tolerance, low=low, high=high))
+    return requests
+
+
+def summary(found: Generation, requests: Sequence[PropertyRequest], ask: Ask) -> list[Table | str]:
+    """Targets as asked, missed before any selection, and met; the funnel; acceptance and speed."""
+    from molvae.report import statistics
+
+    parts: list[Table | str] = []
+    if requests:
+        columns = ("asked", "raw MAE, before selection", "mean delivered", "MAE delivered", "inside")
+        table = new_table(None, "property", *columns, right=columns)
+        for request in requests:
+            row = statistics(found.candidates, request)
+            inside = f"{row.inside}/{row.judged}" if row.judged else "–"
+            raw = number(found.raw_deviation.get(request.name, float("nan")))
+            add_row(table, request.axis, row.wish or "–", raw, number(row.mean), number(row.deviation), inside)
+        parts.append(table)
+    steps = [f"{name} {count:,}" for name, count in funnel(found, ask).items() if count is not None]
+    parts.append("funnel: " + " → ".join(steps))
+    speed = len(found.candidates) / max(found.seconds, 1e-9)
+    parts.append(f"{len(found.candidates)} candidates; accepted {found.acceptance:.1%} of draws; {speed:.0f} candidates/s")
+    return parts
+
+
+def funnel(found: Generation, ask: Ask) -> dict[str, int | None]:
+    """Counts after each gate, None for gates that were not asked for."""
+    counts: dict[str, int | None] = asdict(found.funnel)
+    gates = {
+        "unique": ask.options["unique"],
+        "novel": ask.options["novel"],
+        "inside": ask.options["verify"] and (ask.targets or ask.ranges),
+    }
+    return {name: count if gates.get(name, True) else None for name, count in counts.items()}
+
+
+def write_report(state: State, model: Model, ask: Ask, found: Generation, requests: Sequence[PropertyRequest]) -> None:
+    """The HTML page."""
+    from molvae.report import Funnel, ReportData, write_page
+
+    if ask.report is None:
+        return
+    draw = model.domain.draw or (lambda text: "")
+    shown = {name: str(value) for name, value in ask.options.items() if name in ("temperature", "guidance", "prior")}
+    data = ReportData(
+        title=f"{len(found.candidates)} candidates",
+        candidates=found.candidates,
+        draw=draw,
+        properties=requests,
+        constraints=ask.wishes(),
+        funnel=Funnel(**funnel(found, ask)),
+        model_name=model.name,
+        model_version=model.version,
+        seed=ask.options["seed"],
+        date=date.today().isoformat(),
+        settings=shown | {"acceptance": f"{found.acceptance:.1%} of draws"},
+        text_label=model.domain.column,
+        table_name=ask.outputs[0].name if ask.outputs else "",
+    )
+    write_page(ask.report, data)
+    state.show(f"written: {ask.report}")
+
+
+def as_json(model: Model, ask: Ask, found: Generation) -> dict[str, Any]:
+    """The result for other programs."""
+    return {
+        "model": model.name,
+        "asked": {"n": ask.n, "targets": ask.targets, "ranges": ask.ranges, "needs": ask.wishes(), "seed": ask.options["seed"]},
+        "candidates": rows(found.candidates, model.domain),
+        "funnel": funnel(found, ask),
+        "reasons": found.reasons,
+        "raw_deviation": found.raw_deviation,
+        "acceptance": found.acceptance,
+        "seconds": found.seconds,
+        "short": found.short,
+        "files": list(ask.outputs or ()),
+    }

@@ -1,0 +1,149 @@
+"""``molvae validate`` and ``molvae evaluate``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from molvae.cli import parse
+from molvae.cli.codes import Column
+from molvae.cli.deliver import Outputs, check_outputs, rows, write_all
+from molvae.cli.read import Entry, entries
+from molvae.cli.shared import State, add_row, complete_model, epilog, new_table, number, open_model, state_of, use_threads
+from molvae.errors import UsageError
+
+if TYPE_CHECKING:
+    from molvae.protocols import Domain
+    from molvae.records import Candidate
+
+FAILURES = 50
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(
+        epilog=epilog(
+            "molvae validate candidates.csv",
+            "molvae validate candidates.csv --checks default,pains,brenk --properties logp,qed -o judged.csv",
+            "molvae validate 'C1CC1N=[N+]=[N-]' --strict",
+            "molvae validate --list-checks",
+        )
+    )(validate)
+    app.command(epilog=epilog("molvae evaluate moses", "molvae evaluate my-model --data my-model.data -n 2000"))(evaluate)
+
+
+def validate(
+    context: typer.Context,
+    inputs: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE|-|TEXT...", help="Files, - for standard input, or the records themselves.")
+    ] = None,
+    checks: Annotated[str, typer.Option(help="Checks, comma-separated; default stands for the default ones.")] = "default",
+    properties: Annotated[str | None, typer.Option(help="Properties to compute, comma-separated.")] = None,
+    column: Column = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="1")] = None,
+    domain: Annotated[str, typer.Option(help="Kind of matter.")] = "molecules",
+    list_checks: Annotated[bool, typer.Option("--list-checks", help="Show every check with its source, and stop.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where any record fails.")] = False,
+    out: Outputs = None,
+) -> None:
+    """Judge records: which pass every check, and why others do not. Failing records are results, so the exit code is 0 unless --strict."""
+    from molvae import build
+    from molvae.validate import choose_checks, choose_properties, validate_texts
+
+    state = state_of(context)
+    kind = build.domain(domain)
+    if list_checks:
+        _list(state, kind)
+        return
+    names, wanted = parse.names(checks), parse.names(properties)
+    chosen = [check.name for check in choose_checks(kind, names)]
+    choose_properties(kind, wanted)
+    outputs = check_outputs(out, kind)
+    if not chosen:
+        raise UsageError("no check is left; name some with --checks")
+    found = entries(state, inputs or [], kind, column)
+    judged = validate_texts(kind, [e.text for e in found], properties=wanted, checks=names, workers=workers or state.threads or 1)
+    write_all(state, judged, outputs, kind)
+    passed = sum(c.verdict.ok for c in judged)
+    state.show(check_table(judged, chosen), *failure_table(found, judged, state), f"{passed} of {len(judged)} pass every check")
+    lines = [{"where": entry.where, **row} for entry, row in zip(found, rows(judged, kind), strict=True)]
+    state.result({"passed": passed, "rows": len(judged), "checks": counts(judged, chosen), "records": lines})
+    if strict and passed < len(judged):
+        raise typer.Exit(1)
+
+
+def _list(state: State, domain: Domain[Any]) -> None:
+    table = new_table(None, "check", "default", "source")
+    for check in domain.checks:
+        add_row(table, check.name, "yes" if check.default else "", check.source)
+    state.show(table)
+    state.result([{"name": c.name, "default": c.default, "source": c.source} for c in domain.checks])
+
+
+def counts(judged: Sequence[Candidate], chosen: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Passed and failed for each check; what could not be parsed was not checked further."""
+    failed = Counter(reason.split(":")[0] for c in judged for reason in c.verdict.reasons)
+    checked = len(judged) - failed["parse"]
+    table = {"parse": {"passed": checked, "failed": failed["parse"]}}
+    return table | {name: {"passed": checked - failed[name], "failed": failed[name]} for name in chosen}
+
+
+def check_table(judged: Sequence[Candidate], chosen: Sequence[str]) -> Table:
+    """A line for each check."""
+    table = new_table(None, "check", "passed", "failed", right=("passed", "failed"))
+    for name, count in counts(judged, chosen).items():
+        add_row(table, name, f"{count['passed']:,}", f"{count['failed']:,}")
+    return table
+
+
+def failure_table(found: Sequence[Entry], judged: Sequence[Candidate], state: State) -> list[Table | str]:
+    """Each failing record with where it stood and its reasons."""
+    bad = [(e, c) for e, c in zip(found, judged, strict=True) if not c.verdict.ok]
+    if not bad:
+        return []
+    first = len(bad) if state.verbose else FAILURES
+    table = new_table(None, "where", "text", "failed")
+    for entry, candidate in bad[:first]:
+        add_row(table, "" if entry.where == entry.text else entry.where, candidate.text, "; ".join(candidate.verdict.reasons))
+    return [table] if len(bad) <= first else [table, f"and {len(bad) - first} more; -v shows all, -o FILE.csv writes all"]
+
+
+def evaluate(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name or folder.", autocompletion=complete_model)],
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR|FILE", help="Held-out records: a prepared data set's test rows, or a whole file.")
+    ] = None,
+    n: Annotated[int, typer.Option("-n", min=1, help="Draws from the prior.")] = 10_000,
+    rows: Annotated[int, typer.Option(min=1, help="Held-out records to use, at most.")] = 2000,
+    column: Column = None,
+    seed: Annotated[int, typer.Option(help="Fixes every random number.")] = 0,
+) -> None:
+    """Measure a model: its draws, how it hits targets and, with --data, reconstruction and property heads on records it has not seen."""
+    from molvae import evaluate as measuring
+
+    state = state_of(context)
+    use_threads(state)
+    loaded = open_model(state, model)
+    held = None if data is None else measuring.held_out(loaded, data, limit=rows, column=column)
+    with state.progress() as bars:
+        from molvae.cli.shared import stages
+
+        figures = measuring.evaluate(loaded, held, n=n, seed=seed, progress=stages(bars))
+    table = new_table(f"{loaded.name}, molvae {loaded.version}", "", "figure", "value", "", right=("value",))
+    group = ""
+    for figure in figures:
+        add_row(table, "" if figure.group == group else figure.group, figure.name, number(figure.value), figure.note)
+        group = figure.group
+    state.show(table)
+    if held is None:
+        state.note("without --data no held-out record was measured; 'molvae models describe' shows what training measured")
+    nested: dict[str, dict[str, Any]] = {}
+    for figure in figures:
+        nested.setdefault(figure.group, {})[figure.name] = {"value": figure.value, "note": figure.note}
+    state.result({"model": loaded.name, "figures": nested})
