@@ -59,7 +59,7 @@ def train_own(smiles: list[str], options: argparse.Namespace, overrides: dict[st
         "train.minutes": (options.warm_up + options.seconds) / 60,
         "train.threads": options.threads,
         "train.seed": options.seed,
-        "train.log_steps": 5,
+        "train.log_steps": 1,
         "train.validate_steps": 1_000_000_000,
         "train.checkpoint_minutes": 1e6,
     }

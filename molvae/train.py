@@ -117,7 +117,7 @@ class _Loop:
             parts: list[dict[str, Tensor]] = []
             mark, marked = time.monotonic(), self.progress.step
             for rows in self._batches():
-                share = self._share(started)
+                share, self.interrupted = self._agree(self._share(started))
                 if share >= 1.0 or self.interrupted:
                     break
                 parts.append(self._step(rows, share))
@@ -180,6 +180,13 @@ class _Loop:
         for k, batch in enumerate(schedule.start(self.progress.step * ranks)):
             if k % ranks == rank:
                 yield batch
+
+    def _agree(self, share: float) -> tuple[float, bool]:
+        """The share of training done and whether to stop, as the first process sees them: all must stop at the same step."""
+        if self.config.devices == 1:
+            return share, self.interrupted
+        agreed: tuple[float, bool] = self.fabric.broadcast((share, self.interrupted))
+        return agreed
 
     def _share(self, started: float) -> float:
         if self.config.minutes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,14 +63,18 @@ def train(
     """
     out = Path(out)
     plan = out / "config.toml"
-    if plan.exists() and not resume:
+    # Fabric starts the further processes of data-parallel training as copies of this command; the first one has prepared everything.
+    follower = int(os.environ.get("LOCAL_RANK", "0")) > 0
+    if follower:
+        config = settings.load(plan)
+    elif plan.exists() and not resume:
         raise UsageError(f"{out} holds a training run already; go on with --resume, or choose another folder with --out")
-    if resume and not plan.exists():
+    elif resume and not plan.exists():
         raise CheckpointError(out, "there is no run to resume; start without --resume")
     torch.manual_seed(config.train.seed)
-    representation, model = _begin(store, config, out, resume, start)
+    representation, model = _begin(store, config, out, resume or follower, start)
     columns = representation.columns(store, model.label_mean, model.label_std)
-    if not resume:
+    if not resume and not follower:
         if start is None:
             _fit_ledger(model, columns, out)
         plan.write_text(settings.dump(config), encoding="utf-8")
@@ -78,6 +83,8 @@ def train(
     steer = config.steer
     extra = Steer(representation, steer.rows, steer.draws, steer.weight) if steer.rows else None
     result = fit(model, columns, config.train, out, resume=resume, validate=check, on_tick=on_tick, extra=extra)
+    if follower:
+        return Trained(out, result.stopped, result.progress.step, {})
     metrics = finish(result, representation, columns, config, out, name or out.name)
     return Trained(out, result.stopped, result.progress.step, metrics)
 

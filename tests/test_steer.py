@@ -1,0 +1,52 @@
+"""Steering: rewards are the measured deviations, and following them lowers the deviation."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+import molvae
+from molvae import config as settings
+from molvae.errors import ConfigError
+from molvae.steer import WORST, Steer, one_or_all
+from molvae.training import train
+from tests.fixtures_model import Tiny, tiny_config
+
+
+def test_penalties_are_the_measured_deviations(model: molvae.Model) -> None:
+    steer = Steer(model.representation, 2, 2, 1.0)
+    record = model.domain.parse("Cc1ccc(OC)cc1CC")
+    tokens = model.representation.targets([record]).tokens[0].tolist()
+    mean, std = model.vae.label_mean, model.vae.label_std
+    value = (model.domain.properties["logp"].compute(record) - float(mean[0])) / float(std[0])
+    targets = torch.tensor([[value + 0.5, math.nan, math.nan], [value - 9.0, math.nan, math.nan], [0.0, 0.0, 0.0]])
+    found = steer._penalties(model.vae, [tokens, tokens, tokens], [True, True, False], targets)
+    assert found.tolist() == pytest.approx([0.5, WORST, WORST], abs=1e-4)
+
+
+def test_targets_show_one_label_or_some() -> None:
+    torch.manual_seed(0)
+    shown = (~torch.isnan(one_or_all(torch.zeros(6000, 4)))).sum(1)
+    assert int(shown.min()) == 1
+    assert float((shown == 1).float().mean()) == pytest.approx(2 / 3 + 1 / 12, abs=0.02)
+    assert float((shown == 4).float().mean()) == pytest.approx(1 / 12, abs=0.02)
+
+
+def test_steering_lowers_the_deviation_of_raw_draws(tiny: Tiny, tmp_path) -> None:
+    def deviation(model: molvae.Model) -> float:
+        found = model.generate(400, targets={"logp": (2.0, 0.1)}, verify=False, unique=False, max_draws=3000, seed=3)
+        return found.raw_deviation["logp"]
+
+    store = molvae.Store.open(tiny.store)
+    config = tiny_config(steer__rows=16, steer__draws=4, train__steps=40, train__learning_rate=2e-3)
+    train(store, config, tmp_path / "steered", start=tiny.checkpoint)
+    plain = tiny_config(train__steps=40, train__learning_rate=2e-3)
+    train(store, plain, tmp_path / "plain", start=tiny.checkpoint)
+    assert deviation(molvae.load(tmp_path / "steered")) < deviation(molvae.load(tmp_path / "plain"))
+
+
+def test_steering_runs_in_one_process() -> None:
+    with pytest.raises(ConfigError, match="one process"):
+        settings.override(settings.Config(), {"steer.rows": 8, "train.devices": 2})
