@@ -57,7 +57,7 @@ def reference(store: Store, rows: NDArray[np.int64], options: argparse.Namespace
     if not path.exists():
         found = moses_metrics.statistics(store.texts("text", rows), threads=options.threads)
         scratch = path.with_suffix(f".{os.getpid()}.npz")
-        np.savez(scratch, **found)
+        np.savez(scratch, mu=found["mu"], sigma=found["sigma"])
         scratch.replace(path)
     with np.load(path) as file:
         return {name: file[name] for name in file.files}

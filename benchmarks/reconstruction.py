@@ -32,7 +32,9 @@ PUBLISHED = {"CVAE": (0.446, 0.007), "GVAE": (0.537, 0.072), "SD-VAE": (0.762, 0
 
 def views_of(model: Model) -> dict[str, tuple[str, ...]]:
     """Sets of views to encode by, by name: each alone, and all together where there are several."""
-    alone = {view if view == "graph" else model.representation.source.name: (view,) for view in model.representation.views}
+    alone: dict[str, tuple[str, ...]] = {
+        view if view == "graph" else model.representation.source.name: (view,) for view in model.representation.views
+    }
     return alone if len(alone) == 1 else {**alone, "both": tuple(model.representation.views)}
 
 
@@ -75,7 +77,7 @@ def repeated(model: Model, texts: list[str], count: int, options: argparse.Names
         z = noised(mode, torch.full((len(mode),), options.level), generator).repeat_interleave(options.decodings, 0)
         found = decode(model, z, options.level, temperature=options.temperature, generator=generator)
         hits += sum(record is not None and model.domain.write(record) == part[j // per] for j, record in enumerate(found))
-    return hits / (count * per)
+    return float(hits / (count * per))
 
 
 def prior_validity(model: Model, level: float, options: argparse.Namespace) -> float:
@@ -86,7 +88,7 @@ def prior_validity(model: Model, level: float, options: argparse.Namespace) -> f
         # Every pass decodes the same codes, so that memory does not grow with the number of decodings.
         z = torch.randn(options.prior_draws, model.vae.latent.width, generator=torch.Generator().manual_seed(options.seed + 1))
         valid += sum(record is not None for record in decode(model, z, level, temperature=options.temperature, generator=generator))
-    return valid / (options.prior_draws * options.prior_decodings)
+    return float(valid / (options.prior_draws * options.prior_decodings))
 
 
 def jtvae(model: Model, options: argparse.Namespace) -> tuple[dict[str, Any], list[Row]]:

@@ -226,7 +226,7 @@ class Model:
         seed: int = 0,
     ) -> list[str | None]:
         """One canonical text for each code (n, D), None where no valid record was spelt. Temperature 0 takes the most likely tokens."""
-        z = torch.as_tensor(np.asarray(codes, np.float32))
+        z = torch.from_numpy(np.array(codes, np.float32))
         if z.ndim != 2 or z.shape[1] != self.vae.latent.width:
             raise UsageError(f"codes of shape {tuple(z.shape)}; this model wants (n, {self.vae.latent.width})")
         generator = torch.Generator().manual_seed(seed)

@@ -104,6 +104,11 @@ def evaluate(
     return figures
 
 
+def _unit(model: Model, name: str) -> str:
+    unit = model.unit(name)
+    return "" if unit == "1" else unit
+
+
 def drawn(model: Model, n: int, seed: int, report: Progress) -> list[Figure]:
     """Validity, verdict, uniqueness, novelty of ``n`` draws from the prior, without any selection."""
 
@@ -140,9 +145,8 @@ def deviations(model: Model, n: int, seed: int, report: Progress) -> list[Figure
         raw = [model.generate(n, targets={name: aim}, unique=False, verify=False, seed=seed, max_draws=n) for aim in aims]
         values = np.array([c.measured[name] for c in free.candidates])
         unasked = [mean_absolute_error(values, np.full(len(values), aim)) for aim in aims]
-        note = (
-            f"{model.unit(name)} ".lstrip("1 ") + f"at {', '.join(f'{aim:.4g}' for aim in aims)}; {np.mean(unasked):.3g} without a target"
-        )
+        where = f"at {', '.join(f'{aim:.4g}' for aim in aims)} {_unit(model, name)}".rstrip()
+        note = f"{where}; {np.mean(unasked):.3g} without a target"
         out.append(Figure("deviation from a target", name, float(np.mean([g.raw_deviation[name] for g in raw])), note))
     report("targets", len(names), len(names))
     return out
@@ -168,9 +172,9 @@ def heads(model: Model, data: HeldOut) -> list[Figure]:
     mean, std = model.predict(data.texts)
     out: list[Figure] = []
     for k, name in enumerate(model.properties):
-        truth, unit = data.labels[name], model.unit(name)
+        truth, unit = data.labels[name], _unit(model, name)
         group = f"head: {name}"
-        out.append(Figure(group, "mean absolute error", mean_absolute_error(mean[:, k], truth), "" if unit == "1" else unit))
-        out.append(Figure(group, "root mean square error", root_mean_square_error(mean[:, k], truth), "" if unit == "1" else unit))
+        out.append(Figure(group, "mean absolute error", mean_absolute_error(mean[:, k], truth), unit))
+        out.append(Figure(group, "root mean square error", root_mean_square_error(mean[:, k], truth), unit))
         out.append(Figure(group, "calibration error", calibration_error(mean[:, k], std[:, k], truth), "0 is calibrated, 0.5 the worst"))
     return out

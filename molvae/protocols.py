@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -17,13 +17,16 @@ class SequenceView(Generic[R]):
     """One way to write a record as a string of symbols.
 
     write: raises InvalidRecord where the record has no such string. symbols: ``"".join(symbols(s)) == s``.
-    read: raises InvalidRecord; ``key(read(write(r))) == key(r)``.
+    read: raises InvalidRecord; ``key(read(write(r))) == key(r)``. A view whose symbols depend on the data (whole ring systems as symbols)
+    has learn: training strings -> what to keep in the checkpoint; and using: that -> the view with these symbols.
     """
 
     name: str
     write: Callable[[R], str]
     symbols: Callable[[str], list[str]]
     read: Callable[[str], R]
+    learn: Callable[[Iterable[str]], list[str]] | None = None
+    using: Callable[[Sequence[str]], SequenceView[R]] | None = None
 
 
 @dataclass(frozen=True)

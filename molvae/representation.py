@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -40,6 +40,7 @@ class Representation(Generic[R]):
     target_bpe: SymbolBPE
     labels: Labels
     views: tuple[str, ...]
+    learnt: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def fit(
@@ -66,13 +67,21 @@ class Representation(Generic[R]):
         if len(rows) > sample:
             rows = np.sort(np.random.default_rng(0).choice(rows, sample, replace=False))
 
+        learnt: dict[str, tuple[str, ...]] = {}
+
+        def settled(name: str) -> SequenceView[R]:
+            view = domain.sequences[name]
+            if view.learn is not None:
+                learnt[name] = tuple(view.learn(t for t in store.texts(name, rows) if t))
+            return _using(view, learnt)
+
         def learn(view: SequenceView[R], size: int) -> SymbolBPE:
             texts = (t for t in store.texts(view.name, rows) if t)
             return SymbolBPE.train((view.symbols(t) for t in texts), size)
 
-        reads, writes = domain.sequences[source], domain.sequences[target]
+        reads, writes = settled(source), settled(target)
         labels = Labels(tuple(properties), {p: store.units.get(p, "") for p in properties})
-        return cls(domain, reads, learn(reads, source_size), writes, learn(writes, target_size), labels, tuple(views))
+        return cls(domain, reads, learn(reads, source_size), writes, learn(writes, target_size), labels, tuple(views), learnt)
 
     # --- records -> tensors --------------------------------------------------------------------------------------------------------
 
@@ -137,6 +146,7 @@ class Representation(Generic[R]):
             "labels": list(self.labels.names),
             "units": dict(self.labels.units),
             "views": list(self.views),
+            "learnt": {name: list(values) for name, values in self.learnt.items()},
             "node_sizes": list(self.domain.graph.node_sizes),
             "edge_sizes": list(self.domain.graph.edge_sizes),
         }
@@ -147,20 +157,26 @@ class Representation(Generic[R]):
         try:
             sizes = (tuple(values["node_sizes"]), tuple(values["edge_sizes"]))
             source, target = values["source"], values["target"]
+            learnt = {name: tuple(kept) for name, kept in values.get("learnt", {}).items()}
             result = cls(
                 domain,
-                domain.sequences[source["view"]],
+                _using(domain.sequences[source["view"]], learnt),
                 SymbolBPE.from_dict(source["vocabulary"]),
-                domain.sequences[target["view"]],
+                _using(domain.sequences[target["view"]], learnt),
                 SymbolBPE.from_dict(target["vocabulary"]),
                 Labels(tuple(values["labels"]), dict(values["units"])),
                 tuple(values["views"]),
+                learnt,
             )
         except (KeyError, TypeError, ValueError, UsageError) as error:
             raise CheckpointError(where, f"representation.json is damaged ({type(error).__name__}: {error}); get a fresh copy") from error
         if sizes != (domain.graph.node_sizes, domain.graph.edge_sizes):
             raise CheckpointError(where, "its graph columns differ from this version's; retrain it, or use the version that wrote it")
         return result
+
+
+def _using(view: SequenceView[R], learnt: Mapping[str, tuple[str, ...]]) -> SequenceView[R]:
+    return view.using(learnt[view.name]) if view.using is not None and view.name in learnt else view
 
 
 def labels_of(store: Store, names: Sequence[str]) -> NDArray[np.float32]:

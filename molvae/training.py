@@ -67,10 +67,8 @@ def train(
     follower = int(os.environ.get("LOCAL_RANK", "0")) > 0
     if follower:
         config = settings.load(plan)
-    elif plan.exists() and not resume:
-        raise UsageError(f"{out} holds a training run already; go on with --resume, or choose another folder with --out")
-    elif resume and not plan.exists():
-        raise CheckpointError(out, "there is no run to resume; start without --resume")
+    else:
+        look_at(out, resume)
     torch.manual_seed(config.train.seed)
     representation, model = _begin(store, config, out, resume or follower, start)
     columns = representation.columns(store, model.label_mean, model.label_std)
@@ -87,6 +85,15 @@ def train(
         return Trained(out, result.stopped, result.progress.step, {})
     metrics = finish(result, representation, columns, config, out, name or out.name)
     return Trained(out, result.stopped, result.progress.step, metrics)
+
+
+def look_at(out: Path, resume: bool) -> None:
+    """Raises UsageError where ``out`` holds a run and it is not to go on, CheckpointError where there is none to go on with."""
+    found = (out / "config.toml").exists()
+    if found and not resume:
+        raise UsageError(f"{out} holds a training run already; go on with --resume, or choose another folder with --out")
+    if resume and not (found and (out / "plan.json").exists()):
+        raise CheckpointError(out, "there is no run to resume; start without --resume")
 
 
 def _begin(store: Store, config: Config, out: Path, resume: bool, start: Path | str | None) -> tuple[Representation[Any], VAE]:

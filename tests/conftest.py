@@ -13,6 +13,10 @@ import torch
 from hypothesis import settings
 from rdkit import RDLogger
 
+from tests.fixtures_model import model, tiny
+
+__all__ = ["model", "tiny"]
+
 torch.set_num_threads(1)
 RDLogger.DisableLog("rdApp.*")
 settings.register_profile("molvae", deadline=None, derandomize=True)

@@ -84,9 +84,9 @@ def run(arguments: Sequence[str]) -> int:
     try:
         app(hoist(arguments), prog_name="molvae", obj=state)
     except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else 1
-        # Typer answers Ctrl-C with 130, the shell's own number for it.
-        return 1 if code == 130 else code
+        if stop.code == 130:  # Typer's answer to Ctrl-C
+            return _fail(state, "interrupted", 1)
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except KeyboardInterrupt:
         return _fail(state, "interrupted", 1)
     except BrokenPipeError:

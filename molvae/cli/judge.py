@@ -14,7 +14,7 @@ from molvae.cli import parse
 from molvae.cli.codes import Column
 from molvae.cli.deliver import Outputs, check_outputs, rows, write_all
 from molvae.cli.read import Entry, entries
-from molvae.cli.shared import State, add_row, complete_model, epilog, new_table, number, open_model, state_of, use_threads
+from molvae.cli.shared import State, add_row, complete_model, epilog, new_table, number, open_model, stages, state_of
 from molvae.errors import UsageError
 
 if TYPE_CHECKING:
@@ -128,12 +128,9 @@ def evaluate(
     from molvae import evaluate as measuring
 
     state = state_of(context)
-    use_threads(state)
     loaded = open_model(state, model)
     held = None if data is None else measuring.held_out(loaded, data, limit=rows, column=column)
     with state.progress() as bars:
-        from molvae.cli.shared import stages
-
         figures = measuring.evaluate(loaded, held, n=n, seed=seed, progress=stages(bars))
     table = new_table(f"{loaded.name}, molvae {loaded.version}", "", "figure", "value", "", right=("value",))
     group = ""

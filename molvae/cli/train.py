@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -36,23 +38,36 @@ def register(app: typer.Typer) -> None:
 def train(
     context: typer.Context,
     data: Annotated[str, typer.Option(metavar="NAME|FILE|DIR", help="A data set's name, a file, or a prepared data set's folder.")],
-    config: Annotated[Path | None, typer.Option(help="Settings as TOML; 'molvae config' prints all of them.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings as TOML; 'molvae config' prints all.", show_default="the run's own, or START's")
+    ] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="SECTION.SETTING=VALUE", help="One setting; repeat it.")] = None,
     properties: Annotated[str | None, typer.Option(help="Labels to condition on, comma-separated.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the run.", show_default="NAME-model")] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Train so long instead of a number of steps.")] = None,
+    start: Annotated[str | None, typer.Option(metavar="MODEL", help="Begin with this model's weights and vocabularies.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on exactly where a run in --out stopped.")] = False,
 ) -> None:
     """Train a model and write its checkpoint. Ctrl-C saves, writes the checkpoint and says how to go on."""
     state = state_of(context)
     from molvae import training
+    from molvae.api import find
+
+    if not state.verbose:
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
 
     folder = out or Path(f"{Path(data.rstrip('/')).name.split('.')[0]}-model")
-    chosen = settle(state, folder, config, settings or [], properties, minutes, resume)
-    given = properties is not None or config is not None or resume or any(s.startswith("condition.properties") for s in settings or [])
+    if "LOCAL_RANK" not in os.environ:  # else this is a further process of data-parallel training, and the first one has looked
+        training.look_at(folder, resume)
+    first = None if start is None else find(start)
+    file = config or (folder / "config.toml" if resume else None) or (None if first is None else first / "config.toml")
+    chosen = settle(state, file, settings or [], properties, minutes)
+    given = properties is not None or file is not None or any(s.startswith("condition.properties") for s in settings or [])
     chosen, store = prepared(state, data, chosen, folder, given)
     with state.progress() as bars:
-        done = training.train(store, chosen, folder, resume=resume, name=folder.name, on_tick=ticker(state, bars))
+        done = training.train(store, chosen, folder, resume=resume, name=folder.name, start=first, on_tick=ticker(state, bars))
+    if "checkpoint" not in done.metrics:
+        return
     metrics = {k: v for k, v in done.metrics.items() if k != "checkpoint"}
     table = new_table(f"{done.stopped} after {done.steps} steps", "held out", "value", right=("value",))
     for name, value in flat(metrics).items():
@@ -64,15 +79,10 @@ def train(
         raise typer.Exit(1)
 
 
-def settle(
-    state: State, folder: Path, file: Path | None, settings: list[str], properties: str | None, minutes: float | None, resume: bool
-) -> Config:
-    """The configuration: a file (the run's own on --resume), else the defaults, with what the command line says on top."""
+def settle(state: State, file: Path | None, settings: list[str], properties: str | None, minutes: float | None) -> Config:
+    """The configuration: a file, else the defaults, with what the command line says on top."""
     from molvae import config as toml
 
-    own = folder / "config.toml"
-    if file is None and resume and own.exists():
-        file = own
     base = toml.Config() if file is None else toml.load(file)
     changes: dict[str, Any] = {}
     if properties is not None:

@@ -34,6 +34,7 @@ def fit_ledger(ledger: Ledger, target: TokenBatch, labels: Tensor, *, steps: int
         optimiser.step()
         schedule.step()
     ledger.requires_grad_(False)
+    ledger.zero_grad(set_to_none=True)  # what is left of them would count in the norm by which training clips
     return _r_squared(ledger, read[held], labels[held])
 
 

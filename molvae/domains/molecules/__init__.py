@@ -2,6 +2,7 @@
 
 from molvae.domains.molecules.graph import GRAPH
 from molvae.domains.molecules.selfies import SELFIES, SMILES
+from molvae.domains.molecules.groups import GROUPS
 from molvae.domains.molecules.smiles import STEPS, Molecule, key, parse, scaffold, similarity, write
 from molvae.protocols import Domain
 
@@ -24,7 +25,7 @@ def domain() -> Domain[Molecule]:
         key=key,
         group=scaffold,
         similarity=similarity,
-        sequences={view.name: view for view in (SELFIES, SMILES)},
+        sequences={view.name: view for view in (SELFIES, SMILES, GROUPS)},
         source=SELFIES.name,
         target=SMILES.name,
         graph=GRAPH,

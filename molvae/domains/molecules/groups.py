@@ -6,14 +6,15 @@ not as they were). Contracting the ring systems leaves a tree, written depth fir
     Cc1ccc(C(=O)N2CCOCC2)cc1  ->  C{c1ccccc1}<0><3>C(=O){C1COCCN1}<5>
 
 ``{...}`` is a ring system by its own canonical SMILES, with hydrogen in place of substituents; ``<k>`` after it is the atom that joins it
-to what stands before, and a ``<k>`` later the atom that the next part is joined to. There is no stereochemistry in these strings.
+to what stands before, and a ``<k>`` later the atom that the next part is joined to. Stereochemistry follows after a ``|`` as a list of marks
+(``molvae.domains.molecules.stereo``): ``C{c1ccccc1}<0><3>C(F)Cl|^``.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -21,12 +22,13 @@ from rdkit import Chem, rdBase
 
 from molvae.domains.molecules.smiles import Molecule, parse
 from molvae.domains.molecules.smiles import symbols as smiles_symbols
+from molvae.domains.molecules.stereo import MARKS, apply, flat, marks
 from molvae.errors import InvalidRecord
 from molvae.protocols import SequenceView
 
 _BONDS = {Chem.BondType.SINGLE: "", Chem.BondType.DOUBLE: "=", Chem.BondType.TRIPLE: "#"}
 _ORDERS = {"": Chem.BondType.SINGLE, "=": Chem.BondType.DOUBLE, "#": Chem.BondType.TRIPLE}
-_SYMBOL = re.compile(r"\{[^{}]+\}|<\d+>|[()=#]|\[[^\[\]{}<>]+\]|Br|Cl|[BCNOPSFI]")
+_SYMBOL = re.compile(r"\{[^{}]+\}|<\d+>|\||[\^_?/\\]|[()=#]|\[[^\[\]{}<>]+\]|Br|Cl|[BCNOPSFI]")
 
 
 @dataclass(frozen=True)
@@ -176,17 +178,28 @@ class _Writer:
 
 
 def write_groups(molecule: Molecule) -> str:
-    """The group string. Raises InvalidRecord for stereochemistry, several components, and what would not read back as the same molecule."""
-    if any(mark in molecule.smiles for mark in "@/\\."):
-        raise InvalidRecord(molecule.smiles, "has stereo marks or several components; group strings carry neither")
+    """The group string. Raises InvalidRecord for several components, and for what would not read back as the same molecule."""
+    if "." in molecule.smiles:
+        raise InvalidRecord(molecule.smiles, "has several components; group strings carry one")
+    stereo = any(mark in molecule.smiles for mark in "@/\\")
     with rdBase.BlockLogs():
         try:
-            text = _Writer(molecule.mol).text()
+            text = _Writer(flat(molecule.mol) if stereo else molecule.mol).text()
         except (Chem.MolSanitizeException, RecursionError) as error:
             raise InvalidRecord(molecule.smiles, f"has a ring system that does not stand alone: {error}") from error
-    if read_groups(text) != molecule:
-        raise InvalidRecord(molecule.smiles, f"its group string {text!r} reads back as another molecule")
-    return text
+    for candidate in _with_stereo(molecule, text) if stereo else [text]:
+        # The first comparison alone nearly always settles it, and spares a second parse.
+        if _smiles(candidate) == molecule.smiles or read_groups(candidate) == molecule:
+            return candidate
+    raise InvalidRecord(molecule.smiles, f"its group string {text!r} reads back as another molecule")
+
+
+def _with_stereo(molecule: Molecule, text: str) -> Iterator[str]:
+    """The text with the molecule's stereo marks, for each way (of the first few) in which its atoms can be those of the molecule."""
+    bare = _built(text)
+    for place in molecule.mol.GetSubstructMatches(bare, uniquify=False, maxMatches=16):
+        found = marks(molecule.mol, bare, place)
+        yield f"{text}|{''.join(found)}" if found else text
 
 
 class _Reader:
@@ -287,8 +300,23 @@ def _split(text: str) -> list[str]:
 
 def read_groups(text: str) -> Molecule:
     """The molecule of a group string. Raises InvalidRecord for a malformed string and for what RDKit refuses."""
+    return parse(_smiles(text))
+
+
+def _smiles(text: str) -> str:
+    mol = _built(text)
+    found = _split(text.partition("|")[2])
+    if any(mark not in MARKS for mark in found):
+        raise InvalidRecord(text, "not a group string: after | only stereo marks are wanted")
+    with rdBase.BlockLogs():
+        smiles: str = Chem.MolToSmiles(apply(mol, found, text) if found else mol)
+    return smiles
+
+
+def _built(text: str) -> Chem.Mol:
+    """The flat molecule of a group string, its atoms in the order of the string."""
     reader = _Reader(text)
-    for symbol in _split(text):
+    for symbol in _split(text.partition("|")[0]):
         reader.take(symbol)
     mol = reader.finish()
     with rdBase.BlockLogs():
@@ -296,14 +324,21 @@ def read_groups(text: str) -> Molecule:
             Chem.SanitizeMol(mol)
         except Chem.MolSanitizeException as error:
             raise InvalidRecord(text, f"RDKit refuses the molecule: {error}") from error
-        smiles = Chem.MolToSmiles(mol)
-    return parse(smiles)
+    return mol
 
 
 def common_groups(texts: Iterable[str], most: int) -> list[str]:
     """The ``most`` most frequent ring systems (SMILES) of group strings, frequent first, ties by text."""
     counts = Counter(symbol[1:-1] for text in texts for symbol in _split(text) if symbol.startswith("{"))
     return [smiles for smiles, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]]
+
+
+WHOLE = 300  # ring systems that are one symbol each; rarer ones are spelt out
+
+
+def frequent(texts: Iterable[str]) -> list[str]:
+    """The ``WHOLE`` most frequent ring systems of group strings."""
+    return common_groups(texts, WHOLE)
 
 
 def group_view(known: Collection[str]) -> SequenceView[Molecule]:
@@ -319,4 +354,7 @@ def group_view(known: Collection[str]) -> SequenceView[Molecule]:
                 found.append(symbol)
         return found
 
-    return SequenceView("groups", write=write_groups, symbols=symbols, read=read_groups)
+    return SequenceView("groups", write=write_groups, symbols=symbols, read=read_groups, learn=frequent, using=group_view)
+
+
+GROUPS = group_view(())
