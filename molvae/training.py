@@ -242,7 +242,7 @@ def card(name: str, representation: Representation[Any], store: Store, config: C
         "",
         f"- reads: {', '.join(representation.views)} ({representation.source.name}, {len(representation.source_bpe)} tokens)",
         f"- writes: {representation.target.name} ({len(representation.target_bpe)} tokens)",
-        f"- conditions and heads: {', '.join(f'{n} [{u}]' if u else n for n, u in representation.labels.units.items())}",
+        f"- conditions and heads: {', '.join(f'{n} [{u}]' if u not in ('', '1') else n for n, u in representation.labels.units.items())}",
         f"- latent: {config.latent.kind}, {config.latent.width} dimensions",
         f"- data: {', '.join(f'{v} {k}' for k, v in counts.items())} records",
         "",

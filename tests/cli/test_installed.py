@@ -23,7 +23,7 @@ def call(*command: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_cli_py_is_the_same_program() -> None:
-    for arguments in (["--version"], ["config"], ["generate", "--target", "nonsense"]):
+    for arguments in (["--version"], ["generate", "--target", "nonsense"]):
         ours, installed = call(sys.executable, "cli.py", *arguments), call(MOLVAE, *arguments)
         assert (ours.returncode, ours.stdout, ours.stderr) == (installed.returncode, installed.stdout, installed.stderr)
     assert call(MOLVAE, "--version").stdout == f"molvae {molvae.__version__}\n"
@@ -40,6 +40,7 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     assert min(times) < 1.5  # about 0.2 s on an idle machine
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_files(tiny: Tiny, tmp_path: Path) -> None:
     for name in ("a.csv", "b.csv"):
         done = call(
@@ -68,6 +69,7 @@ def test_a_closed_pipe_is_no_error_message() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs a POSIX signal")
 def test_interruption_of_training_saves_and_tells_how_to_go_on(tiny: Tiny, tmp_path: Path) -> None:
     import signal

@@ -1,8 +1,8 @@
 """The domain of molecules: SMILES in, SMILES out, InChIKey as identity."""
 
 from molvae.domains.molecules.graph import GRAPH
-from molvae.domains.molecules.selfies import SELFIES, SMILES
 from molvae.domains.molecules.groups import GROUPS
+from molvae.domains.molecules.selfies import SELFIES, SMILES
 from molvae.domains.molecules.smiles import STEPS, Molecule, key, parse, scaffold, similarity, write
 from molvae.protocols import Domain
 

@@ -1,8 +1,8 @@
 """Stereochemistry as a short list of marks beside a string that has none.
 
-The marks follow the potential stereo elements of the flat molecule in RDKit's order (``FindPotentialStereo``): for a tetrahedral centre ``^``
-(counterclockwise) or ``_``, the chirality seen with its neighbours in the order of their indices; for a double bond ``/`` (trans) or ``\\`` (cis), relative to
-the neighbour of lowest index at each end; ``?`` where unspecified. Marks at the end that say nothing are left out.
+The marks follow the potential stereo elements of the flat molecule in RDKit's order (``FindPotentialStereo``). For a tetrahedral centre: ``^``
+(counterclockwise) or ``_``, the chirality seen with its neighbours in the order of their indices. For a double bond: ``/`` (trans) or ``\\``
+(cis), relative to the neighbour of lowest index at each end. ``?`` where unspecified; marks at the end that say nothing are left out.
 """
 
 from __future__ import annotations

@@ -56,10 +56,45 @@ def test_equivalent_atoms_share_one_spelling() -> None:
     assert len(texts) == 1
 
 
-@pytest.mark.parametrize("smiles", ["C[C@H](N)O", "F/C=C/F", "CC.O"])
-def test_what_cannot_be_written(smiles: str) -> None:
-    with pytest.raises(InvalidRecord, match="stereo marks or several components"):
-        write_groups(parse(smiles))
+STEREO = [
+    "C[C@H](F)Cl",
+    "F/C=C/F",
+    "F/C=C\\Cl",
+    "C/C(F)=C(/C)Cl",
+    "C[C@H]1CC[C@@H](O)CC1",
+    "OC[C@H]1O[C@@H](O)[C@H](O)[C@@H](O)[C@@H]1O",
+    "O=C1C=C[C@@H](C)/C1=C/C",
+    "Cc1ccc([C@H](C)[C@@H](C)Cl)cc1",
+    "C=C1C[C@]2(C)C(=CC1=O)CC[C@H]1[C@H]2CC[C@]2(C)[C@H]1CC[C@]2(C)O",
+    "COC(=O)[C@H](C)N[C@@H](C)C(F)Cl",
+    "C[S@](=O)c1ccccc1",
+    "NC(=O)N/N=C1\\CCn2cccc21",
+]
+
+
+@pytest.mark.parametrize("smiles", STEREO)
+def test_stereo_round_trip(smiles: str) -> None:
+    molecule = parse(smiles)
+    text = write_groups(molecule)
+    assert "|" in text
+    assert read_groups(text) == molecule
+    assert "@" not in text.partition("|")[0]
+
+
+def test_every_mark_of_every_stereoisomer_is_distinct() -> None:
+    isomers = {parse(f"C[C@{a}H](O)[C@{b}H](F)/C={c}C") for a in ("", "@") for b in ("", "@") for c in ("C/", "C\\")}
+    assert len({write_groups(m) for m in isomers}) == len(isomers) == 8
+
+
+@pytest.mark.parametrize("text", ["CC(F)Cl|^^", "CC(F)Cl|/", "FC=CF|^", "CC(F)Cl|C", "CCC|^"])
+def test_marks_that_do_not_fit(text: str) -> None:
+    with pytest.raises(InvalidRecord):
+        read_groups(text)
+
+
+def test_several_components_cannot_be_written() -> None:
+    with pytest.raises(InvalidRecord, match="several components"):
+        write_groups(parse("CC.O"))
 
 
 @pytest.mark.parametrize(
