@@ -68,20 +68,8 @@ def prepare(
     paths = [Path(source)] if isinstance(source, Path | str) else [Path(p) for p in source]
     progress = progress or (lambda stage, done, total: None)
     made = domain()
-    plan = Plan(
-        domain=reference(domain),
-        sources=tuple(Source(str(path), "") for path in paths),
-        column=column,
-        properties=tuple(properties),
-        labels={},
-        units=dict(units or {}),
-        steps=tuple(s.name for s in made.steps if s.default) if step_names is None else tuple(step_names),
-        split=split,
-        fractions=fractions,
-        seed=seed,
-        limit=limit,
-        version=molvae.__version__,
-    )
+    wishes = {"column": column, "properties": tuple(properties), "split": split, "fractions": fractions, "seed": seed, "limit": limit}
+    plan = _plan(reference(domain), made, paths, dict(units or {}), step_names, wishes)
     _check(made, plan)
     scan = _scan(paths, column, made.readers, progress)
     origins = tuple(Source(str(path), _sha256(path), split_of_file(path) if split == "file" else UNDECIDED) for path in paths)
@@ -90,6 +78,20 @@ def prepare(
         total = scan.total if limit is None or scan.total is None else min(limit, scan.total)
         _carry_out(made, plan, out, workers or _cores(), total, progress)
     return Store.open(out)
+
+
+def _plan(
+    domain: str,
+    made: Domain[Any],
+    paths: Sequence[Path],
+    units: dict[str, str],
+    step_names: Sequence[str] | None,
+    wishes: Mapping[str, Any],
+) -> Plan:
+    """The request before its files are read: no hashes, no label columns yet."""
+    steps = tuple(s.name for s in made.steps if s.default) if step_names is None else tuple(step_names)
+    sources = tuple(Source(str(path), "") for path in paths)
+    return Plan(domain=domain, sources=sources, labels={}, units=units, steps=steps, version=molvae.__version__, **wishes)
 
 
 def _carry_out(
