@@ -11,7 +11,7 @@ BENCHMARKS ?= $(filter-out table,$(sort $(basename $(notdir $(wildcard benchmark
 
 # The first interpreter that starts, is new enough and can make virtual environments.
 USABLE := import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c '$(USABLE)' >/dev/null 2>&1 && { echo $$p; break; }; done)
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check

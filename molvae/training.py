@@ -164,7 +164,8 @@ def finish(result: Fit, representation: Representation[Any], columns: Columns, c
         metrics |= _measure(model, columns, held, representation.labels.names)
     codes = modes(model, chunks(columns, pick))
     labels = torch.from_numpy(labels_of(columns.store, representation.labels.names)[pick])
-    known = KnownKeys.from_keys(columns.store.keys(train_rows), bits=32)
+    # Novel means: not in the training split, also where a record has no string that this model writes.
+    known = KnownKeys.from_keys(columns.store.keys(columns.store.rows("train")), bits=32)
     saved = checkpoint.Checkpoint(
         config,
         {"version": molvae.__version__, "name": name, "data": _origin(columns.store), **representation.to_dict()},
@@ -233,7 +234,7 @@ def _origin(store: Store) -> dict[str, Any]:
 
 def card(name: str, representation: Representation[Any], store: Store, config: Config, metrics: Mapping[str, Any]) -> str:
     """The model card in Markdown, from what is recorded; nothing in it is typed by hand."""
-    counts = {s: len(store.rows(s)) for s in ("train", "valid", "test")}
+    held = {s: len(store.rows(s)) for s in ("valid", "test")}
     lines = [
         f"# {name}",
         "",
@@ -244,7 +245,8 @@ def card(name: str, representation: Representation[Any], store: Store, config: C
         f"- writes: {representation.target.name} ({len(representation.target_bpe)} tokens)",
         f"- conditions and heads: {', '.join(f'{n} [{u}]' if u not in ('', '1') else n for n, u in representation.labels.units.items())}",
         f"- latent: {config.latent.kind}, {config.latent.width} dimensions",
-        f"- data: {', '.join(f'{v} {k}' for k, v in counts.items())} records",
+        f"- data: trained on {metrics['records']} records of {', '.join(store.manifest.get('sources', ()))} "
+        f"(of {len(store.rows('train'))} in its training split); held out: {', '.join(f'{v} {k}' for k, v in held.items())}",
         "",
         "## Held-out figures",
         "",

@@ -10,7 +10,7 @@ __all__ = ["Molecule", "domain"]
 
 
 def domain() -> Domain[Molecule]:
-    """Molecules: encoders read SELFIES and graphs, the decoder writes SMILES unless told otherwise."""
+    """Molecules: encoders read SELFIES and graphs, the decoder writes group strings unless told otherwise."""
     # Imported here, because their fragment tables are read on import and many uses need parsing alone.
     from molvae.domains.molecules.checks import CHECKS
     from molvae.domains.molecules.export import draw_svg, write_sdf
@@ -27,7 +27,7 @@ def domain() -> Domain[Molecule]:
         similarity=similarity,
         sequences={view.name: view for view in (SELFIES, SMILES, GROUPS)},
         source=SELFIES.name,
-        target=SMILES.name,
+        target=GROUPS.name,
         graph=GRAPH,
         checks=CHECKS,
         properties=PROPERTIES,
