@@ -99,13 +99,13 @@ class Model:
         return self.representation.labels.units.get(name, "")
 
     def tolerance(self, name: str) -> float:
-        """The half-width that counts as inside where none is given: 0.3 standard deviations of the training data."""
+        """The half-width that counts as inside where none is given: 0.3 standard deviations of the training data, to two digits."""
         known = [*self.domain.properties, *self.properties]
         if name not in known:
             raise UnknownName("property", name, list(dict.fromkeys(known)))
         if name not in self.properties:
             raise UsageError(f"{name} needs a tolerance, since this model was not trained on it: {name}=VALUE±TOLERANCE")
-        return TOLERANCE * float(self.vae.label_std[self.properties.index(name)])
+        return float(f"{TOLERANCE * float(self.vae.label_std[self.properties.index(name)]):.2g}")
 
     def need(self, kind: str, query: str) -> Need:
         """A condition on records by one of the domain's queries ("contains", "scaffold"). Raises UnknownName, UsageError for a bad query."""

@@ -21,7 +21,9 @@ class RepresentationConfig(_Section):
     """Strings: what the sequence encoder reads and what the decoder writes."""
 
     source: str = Field("selfies", description="string read by the sequence encoder")
-    target: str = Field("groups", description="the decoder's string: 'groups' (ring systems as symbols), 'smiles', 'selfies' (always decodes)")
+    target: str = Field(
+        "groups", description="the decoder's string: 'groups' (ring systems as symbols), 'smiles', 'selfies' (always decodes)"
+    )
     source_vocabulary: int = Field(1024, ge=16, le=60000, description="largest number of BPE tokens of the source")
     target_vocabulary: int = Field(1024, ge=16, le=60000, description="largest number of BPE tokens of the target")
 

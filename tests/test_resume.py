@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import json
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from molvae import config as settings
 from molvae.dataset import Store
 from molvae.errors import CheckpointError, UsageError
 from molvae.train import Tick
@@ -87,3 +90,16 @@ def test_what_cannot_be_resumed(tiny: Tiny, tmp_path: Path) -> None:
     state.unlink()
     with pytest.raises(CheckpointError, match="no training state"):
         train(store, config, tmp_path / "run", resume=True)
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model(tiny: Tiny, tmp_path: Path) -> None:
+    """Data-parallel training through the command, which Fabric starts again for the second process."""
+    (tmp_path / "two.toml").write_text(settings.dump(tiny_config(train__steps=20, train__devices=2)), encoding="utf-8")
+    command = ["molvae", "train", "--data", str(tiny.store), "--config", "two.toml", "--out", "two"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    progress = json.loads((tmp_path / "two" / "state" / "progress.json").read_text())
+    assert progress["step"] == 20
+    assert (tmp_path / "two" / "checkpoint" / "weights.safetensors").exists()

@@ -68,6 +68,8 @@ def train(
         done = training.train(store, chosen, folder, resume=resume, name=folder.name, start=first, on_tick=ticker(state, bars))
     if "checkpoint" not in done.metrics:
         return
+    if not done.metrics:
+        return  # a further process of data-parallel training; the first one reports
     metrics = {k: v for k, v in done.metrics.items() if k != "checkpoint"}
     table = new_table(f"{done.stopped} after {done.steps} steps", "held out", "value", right=("value",))
     for name, value in flat(metrics).items():
