@@ -222,8 +222,10 @@ def collect(options: argparse.Namespace, arguments: list[str]) -> None:
     print(f"{'string':9s} {'draws':22s} {'tokens':>6s} {'nats':>6s} {'valid':>6s} {'FCD':>6s} {'distinct valid/s':>17s}")
     print(f"(FCD floor {floor:.2f})")
     for result in results:
+        rows.append(Row(f"held-out nats a molecule, {result['variant']}", result["held_out_nats"], digits=2))
         for mode in result["modes"]:
             name = f"{result['variant']}, {mode['mode']}"
+            rows.append(Row(f"valid before rejection, {name}", mode["valid_share"]))
             rows.append(Row(f"FCD, {name}", mode["fcd"], digits=2))
             rows.append(Row(f"distinct valid molecules a CPU second, {name}", mode["distinct_valid_per_cpu_s"], digits=0))
             print(
