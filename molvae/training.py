@@ -32,7 +32,7 @@ from molvae.steer import Steer
 from molvae.train import Fit, Tick, fit
 from molvae.validate import KnownKeys
 
-EXEMPLARS = 20_000
+EXEMPLARS = 10_000
 LEDGER_ROWS = 300_000
 
 
