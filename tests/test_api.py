@@ -33,7 +33,7 @@ def test_a_loaded_model_knows_itself(model: Model, tiny: Tiny) -> None:
     assert model.unit("mw") == "Da"
     assert model.unit("nonsense") == ""
     assert model.metrics["records"] == 202
-    assert model.tolerance("logp") == pytest.approx(0.3 * float(model.vae.label_std[0]), rel=1e-6)
+    assert model.tolerance("logp") == float(f"{0.3 * float(model.vae.label_std[0]):.2g}")
     assert "molecules" in model.card
     assert molvae.load(tiny.checkpoint).metrics == model.metrics
     assert molvae.load(str(tiny.run)).name == "tiny"

@@ -57,16 +57,17 @@ class State:
             return
         console = self.err if stderr else self.out
         for part in parts:
-            console.print(Text(part) if isinstance(part, str) else part)
+            # Words are not folded: a path cut in two cannot be copied.
+            console.print(Text(part) if isinstance(part, str) else part, soft_wrap=isinstance(part, str))
 
     def note(self, text: str) -> None:
         """A remark on standard error, unless -q."""
         if not self.quiet:
-            self.err.print(Text(text, style="dim"))
+            self.err.print(Text(text, style="dim"), soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """Something that was left out or will surprise: on standard error, always."""
-        self.err.print(Text(text, style="yellow"))
+        self.err.print(Text(text, style="yellow"), soft_wrap=True)
 
     def result(self, value: Any) -> None:
         """The machine-readable result on standard output, with --json alone. Unknown and infinite numbers become null."""
