@@ -124,7 +124,7 @@ class Model:
         needs: Sequence[Need] = (),
         seeds: Sequence[str] = (),
         temperature: float = 1.0,
-        guidance: float = 0.0,
+        guidance: float = 1.0,
         level: float | None = None,
         prior: str = "normal",
         seed: int = 0,
@@ -138,7 +138,8 @@ class Model:
         """n candidates that pass the verdict and lie inside every target and range, or fewer and the reason (``short``).
 
         targets: property -> value, or (value, tolerance). ranges: property -> (low, high), infinite where open. needs: conditions on the
-        record (``model.need("contains", "c1ccccc1")``). seeds: texts to start from instead of the prior. level: noise level, by default 1 for
+        record (``model.need("contains", "c1ccccc1")``). guidance: extra weight of the targets (0: the plain conditional distribution); 1 by
+        measurement. seeds: texts to start from instead of the prior. level: noise level, by default 1 for
         the normal prior, 0.6 for exemplars and seeds. verify=False keeps what is valid whatever it measures, for studies of the raw model.
         measure: further properties to compute. Raises UsageError, UnknownName.
         """

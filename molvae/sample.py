@@ -64,7 +64,7 @@ class Request:
     needs: tuple[Need, ...] = ()
     measure: tuple[str, ...] = ()
     temperature: float = 1.0
-    guidance: float = 0.0
+    guidance: float = 1.0
     level: float = 1.0
     prior: str = "normal"
     seeds: tuple[str, ...] = ()
@@ -153,7 +153,9 @@ class Sampler:
             z = noised(mode, level, generator)
         else:
             z = self.prior(request).sample(targets, level, generator)
-        return self.draw(z, level, targets, request.temperature, request.guidance, generator)
+        # Without a target the guided and the plain distribution are the same, and the plain one costs half.
+        guidance = 0.0 if bool(torch.isnan(targets).all()) else request.guidance
+        return self.draw(z, level, targets, request.temperature, guidance, generator)
 
     def draw(
         self, z: Tensor, level: Tensor, targets: Tensor, temperature: float, guidance: float, generator: torch.Generator | None

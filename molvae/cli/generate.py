@@ -76,7 +76,7 @@ def generate(
     contains: Annotated[list[str] | None, typer.Option(metavar="SMARTS", help="With this substructure. Repeatable.")] = None,
     seeds: Annotated[str | None, typer.Option(metavar="FILE", help="Start from these records instead of the prior.")] = None,
     temperature: Annotated[float, typer.Option(min=0, help="Of the decoder's draws.")] = 1.0,
-    guidance: Annotated[float, typer.Option(help="Extra weight of the targets; 0 is the plain model.")] = 0.0,
+    guidance: Annotated[float, typer.Option(help="Extra weight of the targets; 0 is the plain model.")] = 1.0,
     level: Annotated[float | None, typer.Option(help="Noise level, 0 to 1.", show_default="1, with exemplars or seeds 0.6")] = None,
     prior: Annotated[str, typer.Option(help="normal, or exemplars: codes of training records near the targets.")] = "normal",
     seed: Annotated[int, typer.Option(help="Fixes every random number; equal seeds give equal files.")] = 0,
