@@ -6,6 +6,7 @@ import csv
 import json
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,7 @@ def test_what_cannot_be_resumed(tiny: Tiny, tmp_path: Path) -> None:
 def test_two_processes_train_one_model(tiny: Tiny, tmp_path: Path) -> None:
     """Data-parallel training through the command, which Fabric starts again for the second process."""
     (tmp_path / "two.toml").write_text(settings.dump(tiny_config(train__steps=20, train__devices=2)), encoding="utf-8")
-    command = ["molvae", "train", "--data", str(tiny.store), "--config", "two.toml", "--out", "two"]
+    command = [str(Path(sys.executable).with_name("molvae")), "train", "--data", str(tiny.store), "--config", "two.toml", "--out", "two"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
