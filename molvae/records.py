@@ -85,14 +85,6 @@ class Code:
 
 
 @dataclass(frozen=True)
-class Losses:
-    """Parts of one training step: total () to minimise, and named detached parts for the log (nats a molecule where they are likelihoods)."""
-
-    total: Tensor
-    parts: Mapping[str, float]
-
-
-@dataclass(frozen=True)
 class Verdict:
     """The outcome of validation: ok, and for each failed check ``name: reason``."""
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from molvae.dataset.batches import pad_tokens
 from molvae.errors import InvalidRecord, UsageError
 from molvae.model import VAE
 from molvae.records import TokenBatch
@@ -91,8 +92,6 @@ def one_or_all(labels: Tensor) -> Tensor:
 
 
 def _pack(tokens: Sequence[list[int]], device: torch.device) -> TokenBatch:
-    lengths = torch.tensor([len(t) for t in tokens])
-    padded = torch.zeros(len(tokens), max(1, int(lengths.max())), dtype=torch.long)
-    for row, ids in enumerate(tokens):
-        padded[row, : len(ids)] = torch.tensor(ids, dtype=torch.long)
-    return TokenBatch(padded.to(device), lengths.to(device))
+    lengths = np.array([len(ids) for ids in tokens], np.int64)
+    padded = pad_tokens(np.array([i for ids in tokens for i in ids], np.int64), lengths)
+    return TokenBatch(padded.tokens.to(device), padded.lengths.to(device))

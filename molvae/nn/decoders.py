@@ -12,8 +12,7 @@ from torch.nn import functional as F
 from molvae.nn.condition import Budget
 from molvae.nn.recurrent import GRULayer
 from molvae.records import TokenBatch
-
-PAD, BEGIN, END = 0, 1, 2
+from molvae.tokens import BEGIN, END, PAD
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from molvae.nn.condition import Ledger
-from molvae.nn.decoders import PAD, shift
+from molvae.nn.decoders import shift
 from molvae.records import TokenBatch
+from molvae.tokens import PAD
 
 
 def fit_ledger(ledger: Ledger, target: TokenBatch, labels: Tensor, *, steps: int = 600, batch: int = 2048, seed: int = 0) -> list[float]:

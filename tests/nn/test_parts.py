@@ -11,7 +11,7 @@ from torch import nn
 
 from molvae.dataset.batches import Schedule, batch_graphs, pad_tokens
 from molvae.nn.condition import Budget, Condition, Ledger
-from molvae.nn.decoders import BEGIN, END, PAD, Context, RecurrentDecoder, shift
+from molvae.nn.decoders import Context, RecurrentDecoder, shift
 from molvae.nn.encoders import Encoder, GraphEncoder, SequenceEncoder, Views
 from molvae.nn.heads import PropertyHead
 from molvae.nn.latents import Gaussian, NoiseDial, kl_to_standard_normal
@@ -20,6 +20,7 @@ from molvae.nn.priors import Exemplars, StandardNormal
 from molvae.nn.recurrent import GRULayer
 from molvae.nn.regularisers import KL, NoRegulariser
 from molvae.records import Batch, GraphArrays, Moments, TokenBatch
+from molvae.tokens import BEGIN, END, PAD
 
 
 def twin_gru(layer: GRULayer) -> nn.GRU:
