@@ -105,10 +105,10 @@ class TrainConfig(_Section):
     minutes: float = Field(
         0.0, ge=0, description="if set, the length of training in minutes of training time instead of steps (not exactly reproducible)"
     )
-    prior_batch: int = Field(128, ge=0, description="records a step decoded from pure noise (level 1), for which no encoder runs")
-    code_batch: int = Field(96, ge=0, description="records a step encoded at a random level")
-    low_share: float = Field(1 / 3, ge=0, le=1, description="share of coded records at a level below low_level")
-    low_level: float = Field(0.3, ge=0, le=1, description="see low_share")
+    prior_batch: int = Field(80, ge=0, description="records a step decoded from pure noise (level 1), for which no encoder runs")
+    code_batch: int = Field(144, ge=0, description="records a step encoded at a random level")
+    low_share: float = Field(0.5, ge=0, le=1, description="share of coded records at a level below low_level")
+    low_level: float = Field(0.25, ge=0, le=1, description="see low_share")
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
     final_rate: float = Field(1e-5, ge=0, description="learning rate at the end")
     warmup_steps: int = Field(200, ge=0, description="steps over which the learning rate rises")

@@ -20,8 +20,8 @@ from molvae.records import Batch, Code, GraphBatch, TokenBatch
 class Shares:
     """How training draws levels and shows targets (molvae.config: TrainConfig, ConditionConfig)."""
 
-    low_share: float = 1 / 3
-    low_level: float = 0.3
+    low_share: float = 0.5
+    low_level: float = 0.25
     shown: float = 0.75
     shown_coded: float = 0.3
 

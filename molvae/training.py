@@ -75,6 +75,7 @@ def train(
     if not resume and not follower:
         if start is None:
             _fit_ledger(model, columns, out)
+    if not follower:  # also on resuming: a run may go on with other settings, and its folder and further processes must say and use them
         plan.write_text(settings.dump(config), encoding="utf-8")
     held = _held_out(columns, config.train.validate_rows)
     check = (lambda m: diagnose(m, columns, held, representation.labels.names)) if len(held) else None
