@@ -1,12 +1,14 @@
 """Exact reconstruction of held-out molecules: the canonical SMILES that comes back, free-running, is the one that went in.
 
 Default: molecules of MOSES's test split through the graph alone, the string (SELFIES) alone and both, and through both at several noise
-levels; most likely tokens, nothing teacher-forced. A molecule that the vocabularies cannot spell counts as lost.
+levels; most likely tokens, nothing teacher-forced. Then the same codes with ``--search`` further draws each, of which the one that encodes
+nearest to the code is taken (molvae.invert): the code is all that the search knows. A molecule that the vocabularies cannot spell counts as lost.
 
 ``--jtvae``: the protocol of JT-VAE (Jin et al. 2018) on ZINC-250k: each molecule is encoded 10 times and each code decoded 10 times, and
 the share of the 100 that are the molecule is averaged; then 1,000 prior draws are decoded 100 times each and the valid share taken. What
 varies between the 10 encodings is the noise of --level: none at level 0, where the code is a function of the molecule. What varies between
-the 10 decodings are the tokens, drawn at temperature 1. Prior validity counts what RDKit reads, before any rejection.
+the 10 decodings are the tokens, drawn at temperature 1; in the searched row each of the 10 decodings is a search of its own seed (with the
+noiseless code the 10 encodings are one, so 10 searches stand for the 100). Prior validity counts what RDKit reads, before any rejection.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import torch
@@ -38,9 +41,11 @@ def views_of(model: Model) -> dict[str, tuple[str, ...]]:
     return alone if len(alone) == 1 else {**alone, "both": tuple(model.representation.views)}
 
 
-def exact_share(model: Model, texts: list[str], count: int, *, level: float, views: tuple[str, ...] | None, seed: int) -> float:
+def exact_share(
+    model: Model, texts: list[str], count: int, *, level: float, views: tuple[str, ...] | None, seed: int, search: int = 0
+) -> float:
     """Exactly reconstructed among ``count`` molecules, of which ``texts`` are those that have a code."""
-    back = model.reconstruct(texts, level=level, views=views, seed=seed) if texts else []
+    back = model.reconstruct(texts, level=level, views=views, seed=seed, search=search) if texts else []
     return sum(one.exact for one in back) / count
 
 
@@ -53,11 +58,18 @@ def plain(model: Model, options: argparse.Namespace) -> tuple[dict[str, Any], li
     }
     print(f"{model.name}: exact reconstruction of {len(texts)} molecules of {origin}, {len(texts) - len(able)} without a code")
     show(("views", "level 0"), list(by_view.items()))
+    searched = {
+        name: exact_share(model, able, len(texts), level=0.0, views=views, seed=options.seed, search=options.search)
+        for name, views in (views_of(model).items() if options.search else ())
+    }
+    show(("views", f"with {options.search} further draws"), list(searched.items()))
     by_level = {f"{t:g}": exact_share(model, able, len(texts), level=t, views=None, seed=options.seed) for t in LEVELS}
     show(("views", *(f"t={t}" for t in by_level)), [("all", *by_level.values())])
     rows = [Row(f"exact reconstruction, {name}", share) for name, share in by_view.items()]
+    rows += [Row(f"exact reconstruction, {name}, checked search of {options.search} draws", share) for name, share in searched.items()]
     rows += [Row(f"exact reconstruction at noise level {t}", share) for t, share in by_level.items() if t != "0"]
     payload = {"molecules": len(texts), "without_code": len(texts) - len(able), "data": origin, "by_view": by_view, "by_level": by_level}
+    payload |= {"search_draws": options.search, "by_view_searched": searched}
     return payload, rows
 
 
@@ -99,10 +111,15 @@ def jtvae(model: Model, options: argparse.Namespace) -> tuple[dict[str, Any], li
     able = [text for text, can in zip(texts, encodable(model, texts), strict=True) if can]
     likeliest = exact_share(model, able, len(texts), level=0.0, views=None, seed=options.seed)
     sampled = repeated(model, able, len(texts), options)
+    checked = [
+        exact_share(model, able, len(texts), level=0.0, views=None, seed=options.seed + k, search=options.search)
+        for k in range(options.decodings if options.search else 0)
+    ]
     valid = prior_validity(model, options.prior_level, options)
     show(
         ("model", "reconstruction", "prior validity"),
         [(f"{model.name}, drawn tokens", sampled, valid), (f"{model.name}, most likely tokens", likeliest, float("nan"))]
+        + [(f"{model.name}, checked search of {options.search} draws", mean(checked), float("nan"))] * bool(checked)
         + [(f"{name} (m)", *figures) for name, figures in PUBLISHED.items()],
     )
     payload = {
@@ -116,6 +133,8 @@ def jtvae(model: Model, options: argparse.Namespace) -> tuple[dict[str, Any], li
         + (" and the noise of each encoding" if options.level else "; the code is deterministic"),
         "reconstruction": sampled,
         "reconstruction_most_likely": likeliest,
+        "search_draws": options.search,
+        "reconstruction_searched": checked,
         "prior_level": options.prior_level,
         "prior_validity_before_rejection": valid,
     }
@@ -123,6 +142,7 @@ def jtvae(model: Model, options: argparse.Namespace) -> tuple[dict[str, Any], li
     rows = [
         Row("reconstruction, 10 encodings x 10 decodings, tokens drawn", sampled, beside[0]),
         Row("reconstruction, most likely tokens", likeliest, beside[0]),
+        *([Row(f"reconstruction, checked search of {options.search} draws", mean(checked), beside[0])] if checked else []),
         Row("prior validity before rejection (1 after it)", valid, beside[1]),
     ]
     return payload, rows
@@ -136,6 +156,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--store", type=Path, help="take held-out rows of this prepared data set instead of MOSES's test split")
     parser.add_argument("--jtvae", action="store_true", help="JT-VAE's protocol")
     parser.add_argument("--zinc", type=Path, help="with --jtvae: ZINC-250k, one SMILES a line; training molecules are left out")
+    parser.add_argument("--search", type=int, default=256, help="further draws a code of the checked search, 0 for none (default 256)")
     parser.add_argument("--encodings", type=int, default=10)
     parser.add_argument("--decodings", type=int, default=10)
     parser.add_argument("--level", type=float, default=0.0, help="with --jtvae: noise level of the encodings (default 0)")

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from molvae import build, catalog, checkpoint
 from molvae.errors import CheckpointError, InvalidRecord, UnknownName, UsageError
+from molvae.invert import Inverted, invert
 from molvae.nn.priors import Exemplars
 from molvae.records import Candidate
 from molvae.representation import Representation
@@ -225,11 +226,19 @@ class Model:
         targets: Mapping[str, float] | None = None,
         temperature: float = 0.0,
         seed: int = 0,
+        search: int = 0,
+        views: Sequence[str] | None = None,
     ) -> list[str | None]:
-        """One canonical text for each code (n, D), None where no valid record was spelt. Temperature 0 takes the most likely tokens."""
-        z = torch.from_numpy(np.array(codes, np.float32))
-        if z.ndim != 2 or z.shape[1] != self.vae.latent.width:
-            raise UsageError(f"codes of shape {tuple(z.shape)}; this model wants (n, {self.vae.latent.width})")
+        """One canonical text for each code (n, D), None where no valid record was spelt. Temperature 0 takes the most likely tokens.
+
+        search: for noiseless codes, so many further draws for each, of which the one that encodes nearest to the code is taken; the search
+        stops where a draw has the very code (``molvae.invert``). views: with search, the views that the codes were made from.
+        """
+        if search:
+            if temperature:
+                raise UsageError(f"temperature {temperature} with a search, which draws at its own temperatures; leave it at 0")
+            return [found.text for found in self.invert(codes, draws=search, targets=targets, level=level, views=views, seed=seed)]
+        z = self._points(codes)
         generator = torch.Generator().manual_seed(seed)
         out: list[str | None] = []
         for part in z.split(BATCH):
@@ -238,14 +247,37 @@ class Model:
             out += [self._text(tokens) if ended else None for tokens, ended in zip(drawn.tokens, drawn.finished, strict=True)]
         return out
 
+    def invert(
+        self,
+        codes: NDArray[np.float32],
+        *,
+        draws: int = 256,
+        level: float = 0.0,
+        targets: Mapping[str, float] | None = None,
+        views: Sequence[str] | None = None,
+        seed: int = 0,
+    ) -> list[Inverted]:
+        """The record that encodes to each code (n, D), or the nearest one found, with the gap between the two codes."""
+        if level:
+            raise UsageError(f"a search at level {level}; only a noiseless code (level 0) can be checked by encoding what was drawn")
+        z = self._points(codes)
+        return invert(self.sampler, z, draws=draws, views=views, targets=self._targets(targets, z.shape[0]), seed=seed)
+
     def reconstruct(
-        self, texts: Sequence[str], *, level: float = 0.0, temperature: float = 0.0, views: Sequence[str] | None = None, seed: int = 0
+        self,
+        texts: Sequence[str],
+        *,
+        level: float = 0.0,
+        temperature: float = 0.0,
+        views: Sequence[str] | None = None,
+        seed: int = 0,
+        search: int = 0,
     ) -> list[Reconstruction]:
-        """Encode and decode, free-running. The noise level blurs the code on the way."""
+        """Encode and decode, free-running. The noise level blurs the code on the way; ``search`` as in ``decode``."""
         asked = [self.domain.write(self.domain.parse(t)) for t in texts]
         mode = self.sampler.codes(asked, views)
         z = noised(mode, torch.full((len(asked),), level), torch.Generator().manual_seed(seed))
-        back = self.decode(z.numpy(), level=level, temperature=temperature, seed=seed)
+        back = self.decode(z.numpy(), level=level, temperature=temperature, seed=seed, search=search, views=views)
         return [Reconstruction(a, b, a == b) for a, b in zip(asked, back, strict=True)]
 
     def predict(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -281,6 +313,12 @@ class Model:
                 raise UnknownName("property of this model", name, list(self.properties))
             out[:, self.properties.index(name)] = value
         return self.vae.standardise(out.to(self.vae.device)).cpu()
+
+    def _points(self, codes: NDArray[np.float32]) -> Tensor:
+        z = torch.from_numpy(np.array(codes, np.float32))
+        if z.ndim != 2 or z.shape[1] != self.vae.latent.width:
+            raise UsageError(f"codes of shape {tuple(z.shape)}; this model wants (n, {self.vae.latent.width})")
+        return z
 
     def _text(self, tokens: Sequence[int]) -> str | None:
         try:

@@ -72,9 +72,8 @@ def train(
     torch.manual_seed(config.train.seed)
     representation, model = _begin(store, config, out, resume or follower, start)
     columns = representation.columns(store, model.label_mean, model.label_std)
-    if not resume and not follower:
-        if start is None:
-            _fit_ledger(model, columns, out)
+    if not resume and not follower and start is None:
+        _fit_ledger(model, columns, out)
     if not follower:  # also on resuming: a run may go on with other settings, and its folder and further processes must say and use them
         plan.write_text(settings.dump(config), encoding="utf-8")
     held = _held_out(columns, config.train.validate_rows)

@@ -240,6 +240,29 @@ def test_reconstruction(model: Model) -> None:
         model.reconstruct(["C1CC"])
 
 
+def test_a_search_finds_the_record_of_a_code(model: Model) -> None:
+    texts = [canonical(text) for text in tiny_smiles()]
+    plain = sum(r.exact for r in model.reconstruct(texts))
+    for views in (None, ("graph",)):
+        codes = model.encode(texts, views=views)
+        found = model.invert(codes, draws=48, views=views, seed=3)
+        assert [f.text for f in found] == [f.text for f in model.invert(codes, draws=48, views=views, seed=3)]
+        assert all(f.draws <= 49 for f in found)
+        # A record that was found is the one that was meant, and its code is the one that was asked for.
+        assert all(f.text == text for f, text in zip(found, texts, strict=True) if f.found)
+        again = model.encode([f.text or "" for f in found], views=views)
+        assert np.allclose([f.gap for f in found], np.sqrt(np.square(again - codes).mean(1)), atol=1e-5)
+    assert sum(r.exact for r in model.reconstruct(texts, search=48)) > plain
+
+
+def test_a_search_needs_a_code_that_can_be_checked(model: Model) -> None:
+    codes = model.encode([ONE])
+    with pytest.raises(UsageError, match="level 0"):
+        model.decode(codes, level=0.5, search=8)
+    with pytest.raises(UsageError, match="temperature"):
+        model.decode(codes, temperature=1.0, search=8)
+
+
 def test_predictions_follow_the_properties(model: Model) -> None:
     texts = list(tiny_smiles())
     mean, std = model.predict(texts)

@@ -29,6 +29,9 @@ Views = Annotated[list[str] | None, typer.Option("--view", help="Read this view 
 Level = Annotated[float, typer.Option(min=0, max=1, help="Noise level of the code.")]
 Temperature = Annotated[float, typer.Option(min=0, help="Of the decoder's draws; 0 takes the most likely tokens.")]
 Seed = Annotated[int, typer.Option(help="Fixes every random number.")]
+Search = Annotated[
+    int, typer.Option(min=0, metavar="DRAWS", help="At most so many further draws a code: the one that encodes nearest to it is taken.")
+]
 CODES = (".npz", ".parquet")
 
 
@@ -36,7 +39,11 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(epilog=epilog("molvae encode my.csv -o codes.npz", "molvae encode CCO 'c1ccccc1O' -o codes.parquet --view graph"))(encode)
     app.command(epilog=epilog("molvae decode codes.npz", "molvae decode codes.npz --temperature 1 --seed 3 -o back.csv"))(decode)
-    app.command(epilog=epilog("molvae reconstruct my.smi", "molvae reconstruct 'CC(=O)Nc1ccc(O)cc1' --level 0.3"))(reconstruct)
+    app.command(
+        epilog=epilog(
+            "molvae reconstruct my.smi", "molvae reconstruct my.smi --search 256", "molvae reconstruct 'CC(=O)Nc1ccc(O)cc1' --level 0.3"
+        )
+    )(reconstruct)
     app.command(epilog=epilog("molvae interpolate 'CC(=O)Nc1ccc(O)cc1' 'CC(C)Cc1ccc(cc1)C(C)C(=O)O' --steps 11"))(interpolate)
     app.command(epilog=epilog("molvae neighbours 'CC(=O)Nc1ccc(O)cc1' -n 50 --radius 0.3 -o analogues.sdf"))(neighbours)
 
@@ -108,6 +115,8 @@ def decode(
     level: Level = 0.0,
     target: Annotated[list[str] | None, typer.Option(metavar="PROPERTY=VALUE", help="Tell the decoder a property. Repeatable.")] = None,
     temperature: Temperature = 0.0,
+    search: Search = 0,
+    view: Views = None,
     seed: Seed = 0,
     out: Outputs = None,
 ) -> None:
@@ -117,7 +126,7 @@ def decode(
     told = {name: value if isinstance(value, float) else value[0] for name, value in parse.targets(target or ()).items()}
     loaded = open_model(state, model)
     outputs = check_outputs(out, loaded.domain)
-    texts = loaded.decode(points, level=level, targets=told, temperature=temperature, seed=seed)
+    texts = loaded.decode(points, level=level, targets=told, temperature=temperature, seed=seed, search=search, views=view or None)
     candidates = [_candidate(loaded, text) for text in texts]
     write_all(state, candidates, outputs, loaded.domain)
     if not outputs:
@@ -146,13 +155,15 @@ def reconstruct(
     view: Views = None,
     level: Level = 0.0,
     temperature: Temperature = 0.0,
+    search: Search = 0,
     seed: Seed = 0,
 ) -> None:
     """Records through their codes and back, free-running: which come back exactly, and the share."""
     state = state_of(context)
     loaded = open_model(state, model)
     kept = encodable(state, entries(state, inputs, loaded.domain, column), loaded)
-    found = loaded.reconstruct([e.text for e in kept], level=level, temperature=temperature, views=view or None, seed=seed)
+    asked = [e.text for e in kept]
+    found = loaded.reconstruct(asked, level=level, temperature=temperature, views=view or None, seed=seed, search=search)
     table = new_table(None, loaded.domain.column, "came back as", "exact")
     first = len(found) if state.verbose else 50
     for one in found[:first]:
