@@ -44,6 +44,8 @@ class Tick:
     rate: float
 
 
+AGREE = 10  # steps between agreements of several processes on the time and on stopping
+
 Extra = Callable[[VAE, Tensor], tuple[Tensor, dict[str, Tensor]]]
 
 
@@ -74,13 +76,13 @@ def fit(
     step, from the model and the batch's labels (B, P), and its parts for the log. SIGTERM and Ctrl-C save and return
     with stopped = "interrupted". Raises Diverged where the loss is not finite.
     """
-    if config.threads:
-        torch.set_num_threads(config.threads)
     precision: Any = pick_precision(config.precision, config.accelerator)
     fabric = Fabric(
         accelerator=config.accelerator, devices=config.devices, strategy="ddp" if config.devices > 1 else "auto", precision=precision
     )
     fabric.launch()
+    if config.threads:  # after launch(), which chooses a number of its own where there are several processes
+        torch.set_num_threads(config.threads)
     return _Loop(fabric, model, columns, config, out, validate, on_tick, extra).run(resume)
 
 
@@ -116,9 +118,10 @@ class _Loop:
         with _signals(self._interrupt):
             parts: list[dict[str, Tensor]] = []
             mark, marked = time.monotonic(), self.progress.step
+            share: float | None = None
             for rows in self._batches():
-                share, self.interrupted = self._agree(self._share(started))
-                if share >= 1.0 or self.interrupted:
+                share, stop = self._agree(share, started)
+                if share >= 1.0 or stop:
                     break
                 parts.append(self._step(rows, share))
                 self.progress.step += 1
@@ -174,18 +177,21 @@ class _Loop:
 
     def _batches(self) -> Iterator[NDArray[np.int64]]:
         rows = self.columns.usable(self.columns.store.rows("train"))
-        size = self.config.prior_batch + self.config.code_batch
-        schedule = Schedule(rows, self.columns.target.lengths(rows), size, self.config.seed)
         ranks, rank = self.config.devices, self.fabric.global_rank
-        for k, batch in enumerate(schedule.start(self.progress.step * ranks)):
-            if k % ranks == rank:
-                yield batch
+        size = (self.config.prior_batch + self.config.code_batch) * ranks
+        schedule = Schedule(rows, self.columns.target.lengths(rows), size, self.config.seed)
+        # All processes share a batch, whose rows are of like length: with a batch each, every step would wait for the longest.
+        for batch in schedule.start(self.progress.step):
+            yield batch[rank::ranks]
 
-    def _agree(self, share: float) -> tuple[float, bool]:
-        """The share of training done and whether to stop, as the first process sees them: all must stop at the same step."""
+    def _agree(self, before: float | None, started: float) -> tuple[float, bool]:
+        """The share of training done and whether to stop. Several processes take the first one's word, so that all stop at the same step."""
         if self.config.devices == 1:
-            return share, self.interrupted
-        agreed: tuple[float, bool] = self.fabric.broadcast((share, self.interrupted))
+            return self._share(started), self.interrupted
+        if before is not None and self.progress.step % AGREE:
+            return before if self.config.minutes else self._share(started), False
+        agreed: tuple[float, bool] = self.fabric.broadcast((self._share(started), self.interrupted))
+        self.interrupted = agreed[1]
         return agreed
 
     def _share(self, started: float) -> float:
@@ -228,12 +234,13 @@ class _Loop:
             self.bare.train()
 
     def _save(self) -> None:
+        # Each process decides by its own clock, so nothing here may wait for the others.
         if self.fabric.is_global_zero:
             save_state(self.out, self.bare, self.optimiser, self.average, self.progress)
-        self.fabric.barrier()
 
     def _finish(self, why: str) -> Fit:
         self._save()
+        self.fabric.barrier()
         self.log.close()
         self.bare.load_state_dict(self.average)
         self.bare.eval()

@@ -96,7 +96,7 @@ def test_what_cannot_be_resumed(tiny: Tiny, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_processes_train_one_model(tiny: Tiny, tmp_path: Path) -> None:
     """Data-parallel training through the command, which Fabric starts again for the second process."""
-    (tmp_path / "two.toml").write_text(settings.dump(tiny_config(train__steps=20, train__devices=2)), encoding="utf-8")
+    (tmp_path / "two.toml").write_text(settings.dump(tiny_config(train__steps=20, train__devices=2, train__checkpoint_minutes=0.01)), encoding="utf-8")
     command = [str(Path(sys.executable).with_name("molvae")), "train", "--data", str(tiny.store), "--config", "two.toml", "--out", "two"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
