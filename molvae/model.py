@@ -171,18 +171,22 @@ class VAE(nn.Module):
 
     def _show(self, labels: Tensor, coded: int) -> Tensor:
         """Targets of each row: a random subset of its labels, often one or all of them, and none for the rest of the rows."""
-        size, properties = labels.shape
-        if properties == 0:
+        if labels.shape[1] == 0:
             return labels
-        device = labels.device
-        share = torch.full((size, 1), self.shares.shown, device=device)
+        share = torch.full((labels.shape[0], 1), self.shares.shown, device=labels.device)
         share[:coded] = self.shares.shown_coded
-        any_ = torch.rand(size, 1, device=device) < share
-        order = torch.rand(size, properties, device=device).argsort(1).argsort(1)
-        u = torch.rand(size, 1, device=device)
-        # Half of the shown rows show one property, since that is asked most; the others a uniform number of them.
-        count = torch.where(u < 0.5, torch.ones_like(u), 1 + torch.floor((u - 0.5) * 2 * properties))
-        return labels.masked_fill(~((order < count) & any_), torch.nan)
+        shown = torch.rand(labels.shape[0], 1, device=labels.device) < share
+        # Half of the shown rows show one property, since that is asked most.
+        return some_of(labels, single=0.5).masked_fill(~shown, torch.nan)
+
+
+def some_of(labels: Tensor, *, single: float) -> Tensor:
+    """Each row with one of its labels shown (a share ``single`` of the rows) or a uniform number of them: (n, P), NaN where hidden."""
+    size, properties = labels.shape
+    order = torch.rand(size, properties, device=labels.device).argsort(1).argsort(1)
+    u = torch.rand(size, 1, device=labels.device)
+    count = torch.where(u < single, torch.ones_like(u), 1 + torch.floor((u - single) / (1 - single) * properties))
+    return labels.masked_fill(order >= count, torch.nan)
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:

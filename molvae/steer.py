@@ -19,10 +19,11 @@ from torch import Tensor
 
 from molvae.dataset.batches import pad_tokens
 from molvae.errors import InvalidRecord, UsageError
-from molvae.model import VAE
+from molvae.model import VAE, some_of
 from molvae.records import TokenBatch
 from molvae.representation import Representation
 
+SINGLE = 2 / 3  # share of the targets that ask for one property alone
 WORST = 2.0  # label standard deviations at which the penalty of a deviation ends; an invalid draw counts as this
 
 
@@ -46,7 +47,7 @@ class Steer:
 
     def __call__(self, model: VAE, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """labels (B, P): standardised labels of data, from which the targets are taken -> weighted loss () and parts for the log."""
-        targets = one_or_all(labels[: self.rows]).repeat_interleave(self.draws, 0)
+        targets = some_of(labels[: self.rows], single=SINGLE).repeat_interleave(self.draws, 0)
         level = torch.ones(targets.shape[0], device=targets.device)
         z = torch.randn(targets.shape[0], model.latent.width, device=targets.device)
         model.eval()
@@ -80,15 +81,6 @@ class Steer:
             ]
             out.append(float(np.mean([WORST if math.isnan(g) else min(g, WORST) for g in gaps])) if gaps else 0.0)
         return torch.tensor(out)
-
-
-def one_or_all(labels: Tensor) -> Tensor:
-    """Each row with one of its labels shown (two thirds of the rows) or a random subset of them: (n, P), NaN where hidden."""
-    size, properties = labels.shape
-    order = torch.rand(size, properties, device=labels.device).argsort(1).argsort(1)
-    u = torch.rand(size, 1, device=labels.device)
-    count = torch.where(u < 2 / 3, torch.ones_like(u), 1 + torch.floor((u - 2 / 3) * 3 * properties))
-    return labels.masked_fill(order >= count, torch.nan)
 
 
 def _pack(tokens: Sequence[list[int]], device: torch.device) -> TokenBatch:
