@@ -35,10 +35,12 @@ PUBLISHED = {"CVAE": (0.446, 0.007), "GVAE": (0.537, 0.072), "SD-VAE": (0.762, 0
 
 def views_of(model: Model) -> dict[str, tuple[str, ...]]:
     """Sets of views to encode by, by name: each alone, and all together where there are several."""
-    alone: dict[str, tuple[str, ...]] = {
-        view if view == "graph" else model.representation.source.name: (view,) for view in model.representation.views
-    }
-    return alone if len(alone) == 1 else {**alone, "both": tuple(model.representation.views)}
+    names = {"sequence": model.representation.source.name, "written": model.representation.target.name, "graph": "graph"}
+    views = tuple(model.representation.views)
+    found: dict[str, tuple[str, ...]] = {names[view]: (view,) for view in views}
+    if {"sequence", "graph"} <= set(views):
+        found[f"{names['sequence']} and graph"] = ("sequence", "graph")
+    return found if len(views) < 3 else {**found, "all": views}
 
 
 def exact_share(

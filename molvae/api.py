@@ -215,7 +215,7 @@ class Model:
     # --- codes ---------------------------------------------------------------------------------------------------------------------
 
     def encode(self, texts: Sequence[str], *, views: Sequence[str] | None = None) -> NDArray[np.float32]:
-        """Noiseless codes (n, D). views: "sequence", "graph" or both. Raises InvalidRecord for the first text that has no code."""
+        """Noiseless codes (n, D). views: of sequence, graph and written. Raises InvalidRecord for the first text that has no code."""
         return np.asarray(self.sampler.codes(texts, views).numpy(), dtype=np.float32)
 
     def decode(

@@ -31,8 +31,12 @@ class RepresentationConfig(_Section):
 class EncoderConfig(_Section):
     """Encoders of the views and their fusion."""
 
-    views: tuple[Literal["sequence", "graph"], ...] = Field(("sequence", "graph"), description="views read; one or both")
-    view_dropout: float = Field(0.15, ge=0, lt=0.5, description="probability of dropping each view of a record in training")
+    views: tuple[Literal["sequence", "graph", "written"], ...] = Field(
+        ("sequence", "graph", "written"), description="views read: the source string, the graph, the string that the decoder writes"
+    )
+    view_dropout: float = Field(
+        0.15, ge=0, le=1 / 3, description="probability, for each view, that in training a record loses it or keeps it alone"
+    )
     features: int = Field(384, ge=8, description="width of each view's feature vector")
     sequence_embed: int = Field(128, ge=4, description="token embedding width")
     sequence_hidden: int = Field(256, ge=4, description="GRU width, each direction")
@@ -167,7 +171,7 @@ def check(config: Config) -> None:
     if config.regulariser.kind == "none" and not dial:
         raise ConfigError("latent.kind = 'gaussian' needs regulariser.kind = 'kl': without it nothing ties the codes to the prior")
     if not config.encoder.views:
-        raise ConfigError("encoder.views is empty; wanted 'sequence', 'graph' or both")
+        raise ConfigError("encoder.views is empty; wanted some of 'sequence', 'graph', 'written'")
     if config.train.prior_batch + config.train.code_batch == 0:
         raise ConfigError("train.prior_batch and train.code_batch are both 0; one of them must be positive")
     if config.steer.rows and config.train.devices > 1:

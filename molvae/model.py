@@ -202,4 +202,5 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
         graph = GraphBatch(
             graph.nodes.to(device), graph.edge_index.to(device), graph.edge_features.to(device), graph.graph_of.to(device), graph.size
         )
-    return replace(batch, source=tokens(batch.source), graph=graph, target=tokens(batch.target), labels=batch.labels.to(device))
+    source, written, target = tokens(batch.source), tokens(batch.written), tokens(batch.target)
+    return replace(batch, source=source, graph=graph, written=written, target=target, labels=batch.labels.to(device))

@@ -48,7 +48,7 @@ class TokenBatch:
 class Batch:
     """One batch of the model. It carries its size; nothing infers it.
 
-    source and graph: the encoder's views of the first ``coded`` records, or None. target: the decoder's sequences, or None.
+    source, graph and written: the encoder's views of the first ``coded`` records, or None. target: the decoder's sequences, or None.
     labels (B, P) float32, standardised, NaN where unknown.
     """
 
@@ -58,6 +58,7 @@ class Batch:
     graph: GraphBatch | None
     target: TokenBatch | None
     labels: Tensor
+    written: TokenBatch | None = None
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ class Representation(Generic[R]):
         labels = standardise(np.asarray(store.labels[:, index]), mean, std)
         source = store.tokens(self.source.name, self.source_bpe, self.source.symbols) if "sequence" in self.views else None
         target = store.tokens(self.target.name, self.target_bpe, self.target.symbols)
-        return Columns(store, source, target, "graph" in self.views, labels)
+        return Columns(store, source, target, "graph" in self.views, labels, "written" in self.views)
 
     def batch(self, records: Sequence[R], views: Sequence[str] | None = None, *, target: bool = False) -> Batch:
         """Records as a batch, with the chosen views (all that the model reads where None). Raises InvalidRecord for the first that has no string."""
@@ -106,6 +106,7 @@ class Representation(Generic[R]):
             graph=batch_graphs([self.domain.graph.build(r) for r in records]) if "graph" in wanted else None,
             target=self.targets(records) if target else None,
             labels=torch.full((len(records), len(self.labels.names)), torch.nan),
+            written=self.targets(records) if "written" in wanted else None,
         )
 
     def targets(self, records: Sequence[R]) -> TokenBatch:

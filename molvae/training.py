@@ -58,7 +58,7 @@ def train(
 ) -> Trained:
     """Train on ``store`` and write a checkpoint folder ``out``. With ``resume`` go on exactly where an earlier run in ``out`` stopped.
 
-    start: a checkpoint folder whose vocabularies and weights are the starting point of a new run.
+    start: a checkpoint folder whose vocabularies and weights are the starting point of a new run; parts that it lacks begin afresh.
     Raises UsageError where ``out`` holds a run already and ``resume`` is not set, CheckpointError where there is nothing to resume.
     """
     out = Path(out)
@@ -104,12 +104,14 @@ def _begin(store: Store, config: Config, out: Path, resume: bool, start: Path | 
         representation = Representation.from_dict(build.domain(values["domain"]), values, str(out))
     elif start is not None:
         saved = checkpoint.load(start)
-        representation = Representation.from_dict(build.domain(config.domain), saved.representation, str(start))
+        # The views are the new configuration's: an encoder can be added to a trained model.
+        had = saved.config.encoder.views
+        if had != config.encoder.views[: len(had)]:
+            raise CheckpointError(start, f"it reads the views {', '.join(had)}; encoder.views must begin with these, more can follow")
+        values = {**saved.representation, "views": list(config.encoder.views)}
+        representation = Representation.from_dict(build.domain(config.domain), values, str(start))
         model = build.vae(config, representation)
-        try:
-            model.load_state_dict(dict(saved.weights))
-        except RuntimeError as error:
-            raise CheckpointError(start, f"its weights do not fit this configuration: {error}") from error
+        _take_weights(model, saved.weights, start)
         place.write_text(json.dumps(representation.to_dict()), encoding="utf-8")
         return representation, model
     else:
@@ -131,6 +133,16 @@ def _begin(store: Store, config: Config, out: Path, resume: bool, start: Path | 
     model.label_mean.copy_(torch.from_numpy(np.nan_to_num(scale.mean[index])))
     model.label_std.copy_(torch.from_numpy(np.nan_to_num(scale.std[index], nan=1.0)))
     return representation, model
+
+
+def _take_weights(model: VAE, weights: Mapping[str, Tensor], start: Path | str) -> None:
+    """Load a model's weights; encoders that it lacks stay fresh. Raises CheckpointError where the others do not fit."""
+    try:
+        missing = model.load_state_dict(dict(weights), strict=False)
+    except RuntimeError as error:
+        raise CheckpointError(start, f"its weights do not fit this configuration: {error}") from error
+    if wrong := [k for k in (*missing.missing_keys, *missing.unexpected_keys) if not k.startswith("encoder.")]:
+        raise CheckpointError(start, f"its weights do not fit this configuration: {', '.join(wrong[:3])}")
 
 
 def _fit_ledger(model: VAE, columns: Columns, out: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import molvae
 from molvae import config as settings
 from molvae.dataset import Store
 from molvae.errors import CheckpointError, UsageError
@@ -96,7 +97,8 @@ def test_what_cannot_be_resumed(tiny: Tiny, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_processes_train_one_model(tiny: Tiny, tmp_path: Path) -> None:
     """Data-parallel training through the command, which Fabric starts again for the second process."""
-    (tmp_path / "two.toml").write_text(settings.dump(tiny_config(train__steps=20, train__devices=2, train__checkpoint_minutes=0.01)), encoding="utf-8")
+    config = tiny_config(train__steps=20, train__devices=2, train__checkpoint_minutes=0.01)
+    (tmp_path / "two.toml").write_text(settings.dump(config), encoding="utf-8")
     command = [str(Path(sys.executable).with_name("molvae")), "train", "--data", str(tiny.store), "--config", "two.toml", "--out", "two"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
@@ -104,3 +106,20 @@ def test_two_processes_train_one_model(tiny: Tiny, tmp_path: Path) -> None:
     progress = json.loads((tmp_path / "two" / "state" / "progress.json").read_text())
     assert progress["step"] == 20
     assert (tmp_path / "two" / "checkpoint" / "weights.safetensors").exists()
+
+
+def test_an_encoder_can_be_added_to_a_trained_model(tiny: Tiny, tmp_path: Path) -> None:
+    store = Store.open(tiny.store)
+    first, more = (
+        tiny_config(train__steps=3, encoder__views=["sequence"]),
+        tiny_config(train__steps=1, encoder__views=["sequence", "written"]),
+    )
+    train(store, first, tmp_path / "first")
+    train(store, more, tmp_path / "more", start=tmp_path / "first" / "checkpoint")
+    assert molvae.load(tmp_path / "more").encode(["CCO"], views=["written"]).shape == (1, 16)
+    with pytest.raises(CheckpointError, match="must begin with"):
+        train(store, tiny_config(encoder__views=["graph"]), tmp_path / "other", start=tmp_path / "first" / "checkpoint")
+    with pytest.raises(CheckpointError, match="do not fit"):
+        train(
+            store, tiny_config(encoder__views=["sequence"], decoder__layers=2), tmp_path / "other2", start=tmp_path / "first" / "checkpoint"
+        )

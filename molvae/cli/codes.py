@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 Inputs = Annotated[list[str], typer.Argument(metavar="FILE|-|TEXT...", help="Files, - for standard input, or the records themselves.")]
 Column = Annotated[str | None, typer.Option(help="Column of a table with the records' text.", show_default="the first known name")]
-Views = Annotated[list[str] | None, typer.Option("--view", help="Read this view alone: sequence or graph.", show_default="all")]
+Views = Annotated[
+    list[str] | None, typer.Option("--view", help="Read this view alone: sequence, graph or written. Repeatable.", show_default="all")
+]
 Level = Annotated[float, typer.Option(min=0, max=1, help="Noise level of the code.")]
 Temperature = Annotated[float, typer.Option(min=0, help="Of the decoder's draws; 0 takes the most likely tokens.")]
 Seed = Annotated[int, typer.Option(help="Fixes every random number.")]

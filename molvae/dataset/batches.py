@@ -56,13 +56,17 @@ def batch_graphs(graphs: Sequence[GraphArrays]) -> GraphBatch:
 
 @dataclass(frozen=True)
 class Columns:
-    """What the model reads of a store: tokens of the source and target strings (None where not read), graphs, standardised labels (n, P)."""
+    """What the model reads of a store: tokens of the source and target strings (None where not read), graphs, standardised labels (n, P).
+
+    written: whether the encoder reads the target string too.
+    """
 
     store: Store
     source: Ragged | None
     target: Ragged
     graph: bool
     labels: NDArray[np.float32]
+    written: bool = False
 
     def usable(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows whose strings could all be tokenised."""
@@ -82,6 +86,7 @@ class Columns:
             graph=self._graphs(seen) if self.graph and coded else None,
             target=pad_tokens(*self.target.take(rows)),
             labels=torch.from_numpy(np.ascontiguousarray(self.labels[rows])),
+            written=pad_tokens(*self.target.take(seen)) if self.written and coded else None,
         )
 
     def _graphs(self, rows: NDArray[np.int64]) -> GraphBatch:

@@ -85,19 +85,27 @@ class GraphEncoder(nn.Module):
 class Encoder(nn.Module):
     """The views that a model reads, each with its opinion on the code: Batch -> Views.
 
-    In training each view of each record is dropped with probability ``view_dropout``, one always stays, so that every view alone encodes too.
+    In training, with probability ``view_dropout`` for each view, a record loses this view or (of three, half of the times) keeps it alone, so
+    that every view alone encodes too.
     """
 
     def __init__(
-        self, width: int, features: int, view_dropout: float, sequence: SequenceEncoder | None = None, graph: GraphEncoder | None = None
+        self,
+        width: int,
+        features: int,
+        view_dropout: float,
+        sequence: SequenceEncoder | None = None,
+        graph: GraphEncoder | None = None,
+        written: SequenceEncoder | None = None,
     ) -> None:
         super().__init__()
-        if sequence is None and graph is None:
-            raise ValueError("an encoder needs at least one view: sequence, graph or both")
+        count = (sequence is not None) + (graph is not None) + (written is not None)
+        if count == 0:
+            raise ValueError("an encoder needs at least one view: sequence, graph or written")
         self.sequence = sequence
         self.graph = graph
+        self.written = written
         self.view_dropout = view_dropout
-        count = (sequence is not None) + (graph is not None)
         self.opinions = nn.ModuleList(nn.Linear(features, 2 * width) for _ in range(count))
 
     def forward(self, batch: Batch) -> Views:
@@ -106,6 +114,8 @@ class Encoder(nn.Module):
             features.append(None if batch.source is None else self.sequence(batch.source))
         if self.graph is not None:
             features.append(None if batch.graph is None else self.graph(batch.graph))
+        if self.written is not None:
+            features.append(None if batch.written is None else self.written(batch.written))
         some = next((f for f in features if f is not None), None)
         if some is None:
             raise ValueError("this batch has none of the views that the model reads")
@@ -127,7 +137,11 @@ class Encoder(nn.Module):
             (u / self.view_dropout).floor().clamp(max=present.shape[0]) if self.view_dropout > 0 else torch.full_like(u, present.shape[0])
         )
         views = torch.arange(present.shape[0], device=present.device)[:, None]
-        return present & (views != slot[None, :])
+        chosen = views == slot[None, :]
+        if present.shape[0] == 2:
+            return present & ~chosen
+        alone = (torch.rand(present.shape[1], device=present.device) < 0.5) & chosen.any(0)
+        return present & torch.where(alone, chosen, ~chosen)
 
 
 def _offsets(sizes: tuple[int, ...]) -> Tensor:

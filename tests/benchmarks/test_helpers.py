@@ -154,13 +154,14 @@ def test_speed_rows_state_batch_and_precision() -> None:
 
 def test_views_are_named_after_what_they_read() -> None:
     def model(*views: str) -> Any:
-        return SimpleNamespace(representation=SimpleNamespace(views=views, source=SimpleNamespace(name="selfies")))
+        return SimpleNamespace(representation=SimpleNamespace(views=views, source=source, target=target))
 
-    assert reconstruction.views_of(model("sequence", "graph")) == {
-        "selfies": ("sequence",),
-        "graph": ("graph",),
-        "both": ("sequence", "graph"),
-    }
+    source, target = SimpleNamespace(name="selfies"), SimpleNamespace(name="groups")
+
+    two = {"selfies": ("sequence",), "graph": ("graph",), "selfies and graph": ("sequence", "graph")}
+    assert reconstruction.views_of(model("sequence", "graph")) == two
+    three = ("sequence", "graph", "written")
+    assert reconstruction.views_of(model(*three)) == {**two, "groups": ("written",), "all": three}
     assert reconstruction.views_of(model("graph")) == {"graph": ("graph",)}
 
 

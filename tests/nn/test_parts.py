@@ -103,12 +103,13 @@ def tiny_batch(size: int = 6) -> Batch:
     rng = np.random.default_rng(1)
     tokens = pad_tokens(rng.integers(3, 11, 4 * size), np.full(size, 4))
     graphs = batch_graphs([ring(rng.permutation(6)) for _ in range(size)])
-    return Batch(size=size, coded=size, source=tokens, graph=graphs, target=tokens, labels=torch.randn(size, 2))
+    return Batch(size=size, coded=size, source=tokens, graph=graphs, target=tokens, labels=torch.randn(size, 2), written=tokens)
 
 
-def encoder_of(view_dropout: float = 0.3) -> Encoder:
+def encoder_of(view_dropout: float = 0.3, *, written: bool = False) -> Encoder:
     torch.manual_seed(0)
-    return Encoder(4, 5, view_dropout, SequenceEncoder(11, 8, 6, 5), GraphEncoder((3, 2), (2,), 8, 2, 5))
+    third = SequenceEncoder(11, 8, 6, 5) if written else None
+    return Encoder(4, 5, view_dropout, SequenceEncoder(11, 8, 6, 5), GraphEncoder((3, 2), (2,), 8, 2, 5), third)
 
 
 def test_view_dropout_always_leaves_a_view():
@@ -116,6 +117,15 @@ def test_view_dropout_always_leaves_a_view():
     seen = torch.stack([encoder(tiny_batch(50)).present for _ in range(20)]).float()
     assert bool((seen.sum(1) >= 1).all())
     assert seen.mean() == pytest.approx(1 - 0.49, abs=0.03)
+
+
+def test_of_three_views_each_is_sometimes_alone_and_sometimes_missing():
+    encoder = encoder_of(0.3, written=True).train()
+    seen = torch.cat([encoder(tiny_batch(50)).present for _ in range(60)], dim=1)
+    for view in range(3):
+        assert float((seen[view] & (seen.sum(0) == 1)).float().mean()) == pytest.approx(0.15, abs=0.03)
+        assert float((~seen[view] & (seen.sum(0) == 2)).float().mean()) == pytest.approx(0.15, abs=0.03)
+    assert float(seen.all(0).float().mean()) == pytest.approx(0.1, abs=0.03)
 
 
 @pytest.mark.parametrize("latent", [NoiseDial(4), Gaussian(4)], ids=["dial", "gaussian"])
