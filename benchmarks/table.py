@@ -15,19 +15,34 @@ from benchmarks.support.record import RESULTS, ROOT, read_results
 
 BEGIN = "<!-- results:begin -->"
 END = "<!-- results:end -->"
+# Comparisons by which something was chosen: shown folded, so that the figures of what was chosen stay in sight.
+STUDIES = ("conditioning_decoders", "rate", "representation")
 
 
 def table(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Markdown: the rows of every result, then how each was obtained. Results without rows are left out."""
+    """Markdown: the rows of every result, those of STUDIES folded, then how each was obtained. Results without rows are left out."""
     shown = {name: record for name, record in results.items() if record.get("rows")}
     if not shown:
         return "No results yet."
-    lines = ["|benchmark|measure|result|published or compared|", "|-|-|-:|-|"]
-    for name, record in shown.items():
-        lines += [_line(name, row) for row in record["rows"]]
-    lines.append("")
+    lines = [*_rows({name: record for name, record in shown.items() if name not in STUDIES}), ""]
+    if folded := {name: record for name, record in shown.items() if name in STUDIES}:
+        lines += [
+            f"<details><summary>Studies by which parts were chosen: {', '.join(folded)}</summary>",
+            "",
+            *_rows(folded),
+            "",
+            "</details>",
+            "",
+        ]
     lines += [_origin(name, record) for name, record in shown.items()]
     return "\n".join(lines)
+
+
+def _rows(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    lines = ["|benchmark|measure|result|published or compared|", "|-|-|-:|-|"]
+    for name, record in results.items():
+        lines += [_line(name, row) for row in record["rows"]]
+    return lines
 
 
 def _line(name: str, row: Mapping[str, Any]) -> str:

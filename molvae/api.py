@@ -17,9 +17,13 @@ from molvae import build, catalog, checkpoint
 from molvae.errors import CheckpointError, InvalidRecord, UnknownName, UsageError
 from molvae.invert import Inverted, invert
 from molvae.nn.priors import Exemplars
+from molvae.objectives import Objective
+from molvae.optimise import Optimised, optimise, plan_for
 from molvae.records import Candidate
 from molvae.representation import Representation
 from molvae.sample import BATCH, Funnel, Generation, Need, Range, Request, Sampler, Target, noised, slerp
+from molvae.scorers import Guarded, ReportingScorer, of
+from molvae.search import Progress, Search
 from molvae.validate import KnownKeys, Validator
 
 # Half-widths that count as inside where the user names none, in label standard deviations.
@@ -211,6 +215,39 @@ class Model:
             }
             out.append(replace(candidate, extra=extra))
         return self.sampler.predicted(out)
+
+    def optimize(
+        self,
+        objective: Objective,
+        *,
+        budget: int = 10_000,
+        scorers: Sequence[ReportingScorer | Guarded | str | Callable[..., Any]] = (),
+        workers: int = 1,
+        timeout: float = 60.0,
+        keep: int = 100,
+        on_progress: Callable[[Progress], None] | None = None,
+        on_search: Callable[[Search], None] | None = None,
+        **options: Any,
+    ) -> Optimised:
+        """Search for records that score well: at most ``budget`` distinct records are scored.
+
+        objective: ``Objective.of(maximize="qed", constraint="tpsa<=90")``. scorers: where endpoints that the domain does not compute come
+        from: objects, texts such as "my_module:score" (``molvae.scorers.of``) or Python functions. workers, timeout: of each scorer, seconds
+        an evaluation. options: the fields of ``molvae.optimise.Plan``: sampler, seed, verify, novel, seconds, storage, study, out, resume,
+        recipe. Raises UsageError, UnknownName.
+        """
+        known = [s if isinstance(s, ReportingScorer | Guarded) else of(s) for s in scorers]
+        return optimise(
+            self.sampler,
+            plan_for(objective, budget=budget, **options),
+            known,
+            model_name=self.name,
+            workers=workers,
+            timeout=timeout,
+            keep=keep,
+            on_progress=on_progress,
+            on_search=on_search,
+        )
 
     # --- codes ---------------------------------------------------------------------------------------------------------------------
 

@@ -72,6 +72,7 @@ def _encoder(config: Config, representation: Representation[Any]) -> Encoder:
         config.latent.width,
         e.features,
         e.view_dropout,
+        e.alone,
         SequenceEncoder(len(representation.source_bpe), e.sequence_embed, e.sequence_hidden, e.features) if "sequence" in e.views else None,
         GraphEncoder(graph.node_sizes, graph.edge_sizes, e.graph_hidden, e.graph_layers, e.features) if "graph" in e.views else None,
         SequenceEncoder(len(representation.target_bpe), e.sequence_embed, e.sequence_hidden, e.features) if "written" in e.views else None,

@@ -34,9 +34,8 @@ class EncoderConfig(_Section):
     views: tuple[Literal["sequence", "graph", "written"], ...] = Field(
         ("sequence", "graph", "written"), description="views read: the source string, the graph, the string that the decoder writes"
     )
-    view_dropout: float = Field(
-        0.15, ge=0, le=1 / 3, description="probability, for each view, that in training a record loses it or keeps it alone"
-    )
+    alone: tuple[float, ...] = Field((0.1, 0.1, 0.3), description="probabilities that a record keeps the first, second, third view alone")
+    view_dropout: float = Field(0.05, ge=0, le=1 / 3, description="probability, for each view, that a record loses it in training")
     features: int = Field(384, ge=8, description="width of each view's feature vector")
     sequence_embed: int = Field(128, ge=4, description="token embedding width")
     sequence_hidden: int = Field(256, ge=4, description="GRU width, each direction")
@@ -172,6 +171,12 @@ def check(config: Config) -> None:
         raise ConfigError("latent.kind = 'gaussian' needs regulariser.kind = 'kl': without it nothing ties the codes to the prior")
     if not config.encoder.views:
         raise ConfigError("encoder.views is empty; wanted some of 'sequence', 'graph', 'written'")
+    seen = len(config.encoder.views)
+    if len(config.encoder.alone) < seen or sum(config.encoder.alone[:seen]) + seen * config.encoder.view_dropout > 1.0:
+        raise ConfigError(
+            f"encoder.alone = {list(config.encoder.alone)} and encoder.view_dropout = {config.encoder.view_dropout} do not fit {seen} views; "
+            "wanted a probability for each view, adding up to 1 at most with view_dropout for each"
+        )
     if config.train.prior_batch + config.train.code_batch == 0:
         raise ConfigError("train.prior_batch and train.code_batch are both 0; one of them must be positive")
     if config.steer.rows and config.train.devices > 1:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from molvae.records import Candidate, GraphArrays, Row
 
 R = TypeVar("R")
@@ -80,7 +83,8 @@ class Domain(Generic[R]):
     sequences: the encoder's and the decoder's strings by name; source, target: the defaults among them.
     similarity: in [0, 1], 1 for identical records. queries: kind -> (text -> test of a record), such as substructures; a bad text raises
     UsageError. step: a cleaning step with arguments from ``name=arguments``. readers and exporters: file formats of the domain by suffix.
-    draw: text -> SVG. column: what a record's text is called in tables.
+    draw: text -> SVG. features: records (n) -> non-negative counts (n, F) float32 for surrogates of a search, or None where there are none.
+    column: what a record's text is called in tables.
     """
 
     name: str
@@ -101,4 +105,5 @@ class Domain(Generic[R]):
     readers: Mapping[str, Callable[[Path], Iterator[Row]]] = field(default_factory=dict)
     exporters: Mapping[str, Callable[[Sequence[Candidate], Path], None]] = field(default_factory=dict)
     draw: Callable[[str], str] | None = None
+    features: Callable[[Sequence[R]], NDArray[np.float32]] | None = None
     column: str = "text"

@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 import molvae
-from molvae.cli import codes, data, generate, judge, models, train
+from molvae.cli import codes, data, generate, judge, models, optimize, train
 from molvae.cli.shared import State, epilog
 from molvae.errors import MolvaeError, UsageError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=epilog(
         "molvae generate -n 200 --target logp=2.5 --range mw=250:400 -o candidates.csv --report report.html",
+        "molvae optimize --maximize qed --constraint 'tpsa<=90' --budget 2000 -o run",
         "molvae neighbours 'CC(=O)Nc1ccc(O)cc1' -n 20 --radius 0.4",
         "molvae validate candidates.csv --checks default,pains",
         "molvae train --data my.csv --properties logp,qed --out my-model",
@@ -31,7 +32,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
-for module in (train, generate, codes, judge):
+for module in (train, generate, optimize, codes, judge):
     module.register(app)
 
 

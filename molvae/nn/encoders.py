@@ -5,6 +5,7 @@ Axes: B batch, T tokens, N nodes, E directed edges, H features, D latent, V view
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -85,8 +86,9 @@ class GraphEncoder(nn.Module):
 class Encoder(nn.Module):
     """The views that a model reads, each with its opinion on the code: Batch -> Views.
 
-    In training, with probability ``view_dropout`` for each view, a record loses this view or (of three, half of the times) keeps it alone, so
-    that every view alone encodes too.
+    In training a record keeps one view alone with that view's probability in ``alone``, or loses it with probability ``view_dropout``, so that
+    every view alone encodes too. An encoder that is added to a trained model must learn alone at first: beside trained ones its precision
+    falls to nothing before it can.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class Encoder(nn.Module):
         width: int,
         features: int,
         view_dropout: float,
+        alone: Sequence[float],
         sequence: SequenceEncoder | None = None,
         graph: GraphEncoder | None = None,
         written: SequenceEncoder | None = None,
@@ -106,6 +109,11 @@ class Encoder(nn.Module):
         self.graph = graph
         self.written = written
         self.view_dropout = view_dropout
+        self.alone = tuple(alone)[:count]
+        if len(self.alone) != count or sum(self.alone) + count * view_dropout > 1.0 + 1e-6:
+            raise ValueError(
+                f"alone {tuple(alone)} and view_dropout {view_dropout} for {count} views; wanted one each, adding up to 1 at most"
+            )
         self.opinions = nn.ModuleList(nn.Linear(features, 2 * width) for _ in range(count))
 
     def forward(self, batch: Batch) -> Views:
@@ -130,18 +138,15 @@ class Encoder(nn.Module):
         return Views(torch.stack(means), torch.stack(precisions), self._drop(mask) if self.training else mask)
 
     def _drop(self, present: Tensor) -> Tensor:
-        if present.shape[0] < 2 or not bool(present.all()):
+        count, size = present.shape
+        if count < 2 or not bool(present.all()):
             return present
-        u = torch.rand(present.shape[1], device=present.device)
-        slot = (
-            (u / self.view_dropout).floor().clamp(max=present.shape[0]) if self.view_dropout > 0 else torch.full_like(u, present.shape[0])
-        )
-        views = torch.arange(present.shape[0], device=present.device)[:, None]
-        chosen = views == slot[None, :]
-        if present.shape[0] == 2:
-            return present & ~chosen
-        alone = (torch.rand(present.shape[1], device=present.device) < 0.5) & chosen.any(0)
-        return present & torch.where(alone, chosen, ~chosen)
+        which = torch.eye(count, dtype=torch.bool, device=present.device)
+        # What a record may keep: one view alone, all but one, or (the last column) all.
+        choices = torch.cat([which, ~which, torch.ones(count, 1, dtype=torch.bool, device=present.device)], dim=1)
+        chances = torch.tensor([*self.alone, *[self.view_dropout] * count], device=present.device)
+        chances = torch.cat([chances, (1.0 - chances.sum()).clamp(min=0.0)[None]])
+        return choices[:, torch.multinomial(chances, size, replacement=True)]
 
 
 def _offsets(sizes: tuple[int, ...]) -> Tensor:

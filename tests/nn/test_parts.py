@@ -106,26 +106,24 @@ def tiny_batch(size: int = 6) -> Batch:
     return Batch(size=size, coded=size, source=tokens, graph=graphs, target=tokens, labels=torch.randn(size, 2), written=tokens)
 
 
-def encoder_of(view_dropout: float = 0.3, *, written: bool = False) -> Encoder:
+def encoder_of(view_dropout: float, alone: tuple[float, ...], *, written: bool = False) -> Encoder:
     torch.manual_seed(0)
     third = SequenceEncoder(11, 8, 6, 5) if written else None
-    return Encoder(4, 5, view_dropout, SequenceEncoder(11, 8, 6, 5), GraphEncoder((3, 2), (2,), 8, 2, 5), third)
+    return Encoder(4, 5, view_dropout, alone, SequenceEncoder(11, 8, 6, 5), GraphEncoder((3, 2), (2,), 8, 2, 5), third)
 
 
-def test_view_dropout_always_leaves_a_view():
-    encoder = encoder_of(0.49).train()
-    seen = torch.stack([encoder(tiny_batch(50)).present for _ in range(20)]).float()
-    assert bool((seen.sum(1) >= 1).all())
-    assert seen.mean() == pytest.approx(1 - 0.49, abs=0.03)
-
-
-def test_of_three_views_each_is_sometimes_alone_and_sometimes_missing():
-    encoder = encoder_of(0.3, written=True).train()
-    seen = torch.cat([encoder(tiny_batch(50)).present for _ in range(60)], dim=1)
-    for view in range(3):
-        assert float((seen[view] & (seen.sum(0) == 1)).float().mean()) == pytest.approx(0.15, abs=0.03)
-        assert float((~seen[view] & (seen.sum(0) == 2)).float().mean()) == pytest.approx(0.15, abs=0.03)
-    assert float(seen.all(0).float().mean()) == pytest.approx(0.1, abs=0.03)
+def test_views_are_left_out_as_often_as_asked():
+    encoder = encoder_of(0.1, (0.2, 0.05, 0.3), written=True).train()
+    seen = torch.cat([encoder(tiny_batch(50)).present for _ in range(80)], dim=1)
+    for view, alone in enumerate((0.2, 0.05, 0.3)):
+        assert float((seen[view] & (seen.sum(0) == 1)).float().mean()) == pytest.approx(alone, abs=0.03)
+        assert float((~seen[view] & (seen.sum(0) == 2)).float().mean()) == pytest.approx(0.1, abs=0.03)
+    assert float(seen.all(0).float().mean()) == pytest.approx(0.15, abs=0.03)
+    assert bool(encoder.eval()(tiny_batch(50)).present.all())
+    two = encoder_of(0.0, (0.25, 0.25)).train()
+    assert float(two(tiny_batch(4000)).present.all(0).float().mean()) == pytest.approx(0.5, abs=0.03)
+    with pytest.raises(ValueError, match="adding up to 1"):
+        encoder_of(0.2, (0.4, 0.3))
 
 
 @pytest.mark.parametrize("latent", [NoiseDial(4), Gaussian(4)], ids=["dial", "gaussian"])

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rdkit import Chem, DataStructs, rdBase
 from rdkit.Chem import rdFingerprintGenerator
 from rdkit.Chem.MolStandardize import rdMolStandardize
@@ -166,6 +168,14 @@ def similarity(molecule: Molecule, others: Sequence[Molecule]) -> list[float]:
         return []
     mine = _FINGERPRINT.GetFingerprint(molecule.mol)
     return list(DataStructs.BulkTanimotoSimilarity(mine, [_FINGERPRINT.GetFingerprint(other.mol) for other in others]))
+
+
+def features(molecules: Sequence[Molecule]) -> NDArray[np.float32]:
+    """Counts (n, 2048) of Morgan environments (radius 2): Rogers & Hahn, J. Chem. Inf. Model. 50, 742 (2010)."""
+    out = np.zeros((len(molecules), 2048), np.float32)
+    for row, molecule in zip(out, molecules, strict=True):
+        row[:] = _FINGERPRINT.GetCountFingerprintAsNumPy(molecule.mol)
+    return out
 
 
 def symbols(smiles: str) -> list[str]:

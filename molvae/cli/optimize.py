@@ -1,0 +1,179 @@
+"""``molvae optimize``."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from molvae.cli.deliver import candidate_table, rows
+from molvae.cli.generate import ModelName
+from molvae.cli.shared import DEFAULT_MODEL, State, add_row, epilog, new_table, number, open_model, state_of
+from molvae.errors import UsageError
+
+if TYPE_CHECKING:
+    from molvae.api import Model
+    from molvae.objectives import Objective
+    from molvae.optimise import Optimised
+    from molvae.search import Progress, Search
+
+FILES = ("candidates.csv", "all.csv")
+_SCORER = (
+    "An endpoint of your own: module:function, file.py:function (both with :batch for lists), program:COMMAND, http://ADDRESS, "
+    "sklearn:FILE; NAME= before it names it. Repeatable."
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        epilog=epilog(
+            "molvae optimize --maximize qed --constraint 'tpsa<=90' --budget 5000 -o run",
+            "molvae optimize --target logp=2.5±0.3 --minimize sa=1:5 --maximize qed=0.3:0.95*2 --contains c1ccncc1 -o run",
+            "molvae optimize --scorer activity=my_model.py:predict:batch --maximize activity --workers 4 -o run",
+            "molvae optimize --maximize qed --minimize logp --pareto --budget 3000 -o front",
+            "molvae optimize --maximize qed -o run --resume",
+        )
+    )(optimize)
+
+
+def optimize(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of the run; it keeps everything that is scored.")],
+    model: ModelName = DEFAULT_MODEL,
+    maximize: Annotated[list[str] | None, typer.Option(metavar="NAME[=LOW:HIGH][*WEIGHT]", help="Make large. Repeatable.")] = None,
+    minimize: Annotated[list[str] | None, typer.Option(metavar="NAME[=LOW:HIGH][*WEIGHT]", help="Make small. Repeatable.")] = None,
+    target: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE[±TOL][*WEIGHT]", help="Bring near. Repeatable.")] = None,
+    range_: Annotated[list[str] | None, typer.Option("--range", metavar="NAME=LOW:HIGH[*WEIGHT]", help="Bring inside. Repeatable.")] = None,
+    constraint: Annotated[list[str] | None, typer.Option(metavar="NAME<=VALUE", help="Must hold, as 'tpsa<=90'. Repeatable.")] = None,
+    contains: Annotated[list[str] | None, typer.Option(metavar="SMARTS", help="Must have this substructure. Repeatable.")] = None,
+    scaffold: Annotated[str | None, typer.Option(metavar="SMILES", help="Must have this scaffold.")] = None,
+    similar: Annotated[
+        list[str] | None, typer.Option(metavar="SMILES:LOW[:HIGH]", help="Must be so similar to this one. Repeatable.")
+    ] = None,
+    objective: Annotated[Path | None, typer.Option(metavar="FILE", help="The objective as TOML instead.")] = None,
+    scorer: Annotated[list[str] | None, typer.Option(metavar="SPEC", help=_SCORER)] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Unpickle the sklearn: files, which runs what is in them.")] = False,
+    pareto: Annotated[bool, typer.Option("--pareto", help="Each term an objective of its own: the front instead of one score.")] = False,
+    budget: Annotated[int, typer.Option(min=1, help="Distinct records to score.")] = 1000,
+    sampler: Annotated[str, typer.Option(help="auto or local (ours), or Optuna's cmaes, tpe, gp, nsga2, random.")] = "auto",
+    batch: Annotated[int, typer.Option(min=1, help="Records asked for at a time.")] = 64,
+    novel: Annotated[bool, typer.Option("--novel", help="None of the training data.")] = False,
+    verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Score only what passes the verdict.")] = True,
+    workers: Annotated[int, typer.Option(min=1, help="Processes of each scorer.")] = 1,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for one evaluation of a scorer.")] = 60.0,
+    minutes: Annotated[float, typer.Option(min=0, help="Stop after so long; 0 for no limit.")] = 0.0,
+    storage: Annotated[str | None, typer.Option(metavar="URL", help="Keep the Optuna study there, as sqlite:///study.db.")] = None,
+    study: Annotated[str | None, typer.Option(help="The study's name.", show_default="the folder's")] = None,
+    keep: Annotated[int, typer.Option("-n", min=1, help="Candidates to deliver.")] = 100,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run in the folder stopped; nothing is scored twice.")] = False,
+    seed: Annotated[int, typer.Option(help="Fixes every random number.")] = 0,
+) -> None:
+    """Search for the records that score best: every one valid, checked and scored once. Ctrl-C stops after the batch and keeps all."""
+    from molvae.objectives import Objective
+    from molvae.scorers import of
+    from molvae.search.sampler import Recipe
+
+    state = state_of(context)
+    needs = [("scaffold", scaffold)] if scaffold is not None else []
+    needs += [("contains", query) for query in contains or ()]
+    terms: dict[str, Any] = {"maximize": maximize or (), "minimize": minimize or (), "target": target or (), "range": range_ or ()}
+    terms |= {"constraint": constraint or (), "needs": needs, "similar": similar or ()}
+    if objective is not None and any(terms.values()):
+        raise UsageError("--objective FILE together with terms on the command line; give one or the other")
+    wanted = Objective.from_toml(objective) if objective is not None else Objective.of(**terms, pareto=pareto)
+    loaded = open_model(state, model)
+    scorers = [of(spec, trust=trust, featurise=_features(loaded)) for spec in scorer or ()]
+    options = {"sampler": sampler, "seed": seed, "verify": verify, "novel": novel, "seconds": 60 * minutes, "resume": resume}
+    options |= {"storage": storage, "study": study or (out.name if storage else None), "out": out, "recipe": Recipe(batch=batch)}
+    found = _run(state, loaded, wanted, budget=budget, scorers=scorers, workers=workers, timeout=timeout, keep=keep, **options)
+    _deliver(state, loaded, wanted, found, out)
+
+
+def _features(model: Model) -> Any:
+    """Texts to the counts that scikit-learn models of this package are given, where the domain has any."""
+    features = model.domain.features
+    if features is None:
+        return None
+    return lambda text: features([model.domain.parse(text)])[0]
+
+
+def _run(state: State, model: Model, objective: Objective, *, budget: int, **options: Any) -> Optimised:
+    with state.progress() as bars:
+        task = bars.add_task("searching", total=budget)
+        running: list[Search] = []
+
+        def tick(now: Progress) -> None:
+            share = now.counts["valid"] / max(1, now.counts["drawn"])
+            words = f"best {number(now.best)}, top 10 {number(now.top10)}, {share:.0%} of draws valid"
+            bars.update(task, completed=now.calls, description=words)
+
+        def stop(number_: int, frame: object) -> None:
+            for search in running:
+                search.interrupted = True
+
+        before = {which: signal.signal(which, stop) for which in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            return model.optimize(objective, budget=budget, on_progress=tick, on_search=running.append, **options)
+        finally:
+            for which, handler in before.items():
+                signal.signal(which, handler)
+
+
+def _deliver(state: State, model: Model, objective: Objective, found: Optimised, out: Path) -> None:
+    """Files, tables and the JSON result."""
+    from molvae.report.write import write
+
+    search = found.search
+    write(found.candidates, out / FILES[0], text_column=model.domain.column, key_column="key", exporters=model.domain.exporters)
+    _write_all(model, found, out / FILES[1])
+    if found.candidates:
+        state.show(candidate_table(found.candidates, model.domain, 10))
+    table = new_table(None, "search", "", right=("",))
+    add_row(table, "scored", f"{len(search.pool):,}")
+    if found.front:
+        add_row(table, "on the Pareto front", str(found.front))
+    elif found.candidates:
+        add_row(table, "best", number(search.best(1)[0].score))
+        add_row(table, "mean of the ten best", number(search.pool.top_mean(10)))
+    for name in ("drawn", "valid", "new", "refused"):
+        add_row(table, name, f"{search.counts[name]:,.0f}")
+    for reason, count in found.failures.items():
+        add_row(table, f"lost: {reason}", str(count))
+    add_row(table, "seconds, of them in scorers", f"{search.seconds:.0f}, {search.scorer_seconds:.0f}")
+    state.show(table, f"written: {out}/{{{','.join(FILES)}}}")
+    state.result(
+        {
+            "candidates": rows(found.candidates, model.domain),
+            "objective": objective.to_dict(),
+            "scored": len(search.pool),
+            "front": found.front,
+            "failures": found.failures,
+            "counts": search.counts,
+            "seconds": search.seconds,
+            "stopped": search.stopped,
+            "folder": out,
+        }
+    )
+    if search.stopped != "budget":
+        state.warn(f"stopped before the budget was spent: {search.stopped}; go on with --resume")
+    if not found.candidates:
+        state.warn("nothing that was scored meets every constraint with a known score; loosen a constraint, or raise --budget")
+        raise typer.Exit(1)
+
+
+def _write_all(model: Model, found: Optimised, path: Path) -> None:
+    """Everything that was scored, in the order of the calls."""
+    import pandas as pd
+
+    from molvae.report.write import replacing
+
+    lines = []
+    for one in found.search.pool:
+        line: dict[str, Any] = {model.domain.column: one.text, "call": one.call, "score": one.score, "feasible": one.feasible}
+        line |= {f"objective {k}": v for k, v in enumerate(one.objectives, start=1)}
+        lines.append({**line, **one.values, "origin": one.origin})
+    with replacing(path) as part:
+        pd.DataFrame(lines).to_csv(part, index=False)

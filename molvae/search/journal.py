@@ -1,0 +1,104 @@
+"""The run's own record on disk: one JSON line for each scored record, flushed before the next batch, from which a killed run goes on."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from molvae.errors import DataError, UsageError
+from molvae.search.pool import Scored
+from molvae.search.sampler import space
+
+NAME = "scored.jsonl"
+PLAN = "objective.json"
+
+
+class Journal:
+    """``scored.jsonl`` and ``objective.json`` in a folder.
+
+    plan: what decides about scores (model, objective, scorers, seed); a run is resumed with the same plan alone. Raises UsageError where the
+    folder holds a run and ``resume`` is not set, where there is none to resume, and where its plan is another one.
+    """
+
+    def __init__(self, folder: Path, plan: Mapping[str, Any], *, resume: bool) -> None:
+        self.folder, self.path = folder, folder / NAME
+        found = folder / PLAN
+        if resume and not found.exists():
+            raise UsageError(f"{folder} holds no run to resume; start without --resume")
+        if not resume and found.exists():
+            raise UsageError(f"{folder} holds a run already; go on with --resume, or choose another folder")
+        wanted = json.loads(json.dumps(plan, sort_keys=True))
+        if resume:
+            had = json.loads(found.read_text(encoding="utf-8"))
+            differing = sorted(key for key in {*had, *wanted} if had.get(key) != wanted.get(key))
+            if differing:
+                said = "; ".join(f"{key}: {had.get(key)} there, {wanted.get(key)} here" for key in differing)
+                raise UsageError(f"{folder} holds a run of another plan ({said}); resume with the same one, or choose another folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        found.write_text(json.dumps(wanted, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+    def note(self, scored: Sequence[tuple[Scored, FrozenTrial]]) -> None:
+        """Append a batch and see it onto the disk."""
+        lines = [json.dumps(_line(one, trial)) for one, trial in scored]
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write("".join(line + "\n" for line in lines))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def trials(self, width: int) -> list[FrozenTrial]:
+        """The scored records as finished trials, in the order of their calls. A last line cut short by a kill is dropped.
+
+        Raises DataError for a damaged line before the last.
+        """
+        if not self.path.exists():
+            return []
+        lines = self.path.read_bytes().split(b"\n")
+        out: list[FrozenTrial] = []
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                out.append(_trial(json.loads(line), width))
+            except (ValueError, KeyError, TypeError) as error:
+                if number >= len(lines) - 1:
+                    self._cut(lines[: number - 1])
+                    break
+                raise DataError(self.path, f"not a line of this file ({error}); get it from a backup", number) from error
+        return out
+
+    def _cut(self, lines: Sequence[bytes]) -> None:
+        self.path.write_bytes(b"".join(line + b"\n" for line in lines))
+
+
+def _line(one: Scored, trial: FrozenTrial) -> dict[str, Any]:
+    return {
+        "text": one.text,
+        "key": one.key,
+        "result": list(trial.values or ()) if trial.state == TrialState.COMPLETE else [],
+        "values": {name: value if math.isfinite(value) else None for name, value in dict(trial.user_attrs.get("values", {})).items()},
+        "violations": list(trial.user_attrs.get("violations", ())),
+        "origin": one.origin,
+        "code": [round(float(v), 5) for v in trial.params.values()],
+    }
+
+
+def _trial(line: Mapping[str, Any], width: int) -> FrozenTrial:
+    result = [float(v) for v in line["result"]]
+    values = {str(k): math.nan if v is None else float(v) for k, v in line["values"].items()}
+    attributes = {"text": str(line["text"]), "key": str(line["key"]), "values": values, "origin": str(line["origin"])}
+    violations = [float(v) for v in line["violations"]]
+    code = [float(v) for v in line["code"]]
+    known = len(code) == width
+    return create_trial(
+        state=TrialState.COMPLETE if result else TrialState.FAIL,
+        values=result or None,
+        params={f"z{k}": v for k, v in enumerate(code)} if known else {},
+        distributions=space(width) if known else {},
+        user_attrs={**attributes, **({"violations": violations} if violations else {})},
+    )

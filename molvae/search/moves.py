@@ -1,0 +1,131 @@
+"""Proposals: draws from the prior, moves around elites at many radii and crossings of two elites, in shares that follow recent success."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from molvae.errors import InvalidRecord
+from molvae.sample import BATCH, Sampler, noised
+from molvae.search.pool import Pool, Scored, rank_weights
+
+AROUND = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+CROSS = (0.1, 0.3, 0.5, 0.7)
+FORGET = 0.9  # weight of the credit so far when a new batch comes in (DESIGN: discounted success)
+FLOOR = 0.02  # least share of every move, so that none is forgotten
+
+
+@dataclass(frozen=True)
+class Move:
+    """kind: "prior", "around" one elite or "cross" of two; level: noise level at which the code is drawn and decoded."""
+
+    kind: str
+    level: float
+
+    @property
+    def name(self) -> str:
+        """For reports and trial attributes."""
+        return self.kind if self.kind == "prior" else f"{self.kind} {self.level:g}"
+
+
+MOVES: tuple[Move, ...] = (Move("prior", 1.0), *(Move("around", t) for t in AROUND), *(Move("cross", t) for t in CROSS))
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A decoded, valid record that was not scored yet. z (D,): the code it was decoded from."""
+
+    z: Tensor
+    record: Any
+    text: str
+    key: str
+    move: int
+
+
+class Shares:
+    """Shares of the moves. credit: discounted successes per draw, with a prior of one success in ten draws."""
+
+    def __init__(self, count: int) -> None:
+        self.draws = np.full(count, 10.0)
+        self.hits = np.full(count, 1.0)
+
+    def shares(self) -> NDArray[np.float64]:
+        """(moves,) summing to 1."""
+        rate = self.hits / self.draws
+        return np.asarray((1 - FLOOR * len(rate)) * rate / rate.sum() + FLOOR)
+
+    def learn(self, draws: NDArray[np.float64], hits: NDArray[np.float64]) -> None:
+        """draws (moves,): sequences drawn since the last call; hits (moves,): those that entered the elite."""
+        self.draws = FORGET * self.draws + draws + (1 - FORGET) * 10.0
+        self.hits = FORGET * self.hits + hits + (1 - FORGET) * 0.1
+
+
+class Mover:
+    """Draws proposals with a sampler's model. Axes: n draws, D latent."""
+
+    def __init__(self, sampler: Sampler, generator: torch.Generator, moves: Sequence[Move] = MOVES) -> None:
+        self.sampler, self.generator, self.moves = sampler, generator, tuple(moves)
+        self.shares = Shares(len(self.moves))
+        self.drawn = np.zeros(len(self.moves))
+        self.counts = {"drawn": 0, "valid": 0, "new": 0}
+
+    def propose(self, pool: Pool, elites: Sequence[Scored], codes: Tensor, count: int, taken: set[str]) -> list[Proposal]:
+        """Decode ``count`` codes; what is valid, unscored and not in ``taken`` (keys, which grows). codes (E, D): of the elites, best first."""
+        picked = self._pick(count, len(elites))
+        z, level = self._codes(picked, codes)
+        free = torch.full((count, len(self.sampler.representation.labels.names)), torch.nan)
+        out: list[Proposal] = []
+        for at in range(0, count, BATCH):
+            part = slice(at, at + BATCH)
+            drawn = self.sampler.draw(z[part], level[part], free[part], 1.0, 0.0, self.generator)
+            for row, (tokens, ended) in enumerate(zip(drawn.tokens, drawn.finished, strict=True), start=at):
+                proposal = self._read(tokens, z[row], int(picked[row])) if ended else None
+                if proposal is not None and proposal.key not in pool and proposal.key not in taken:
+                    taken.add(proposal.key)
+                    self.counts["new"] += 1
+                    out.append(proposal)
+        np.add.at(self.drawn, picked, 1.0)
+        self.counts["drawn"] += count
+        return out
+
+    def learn(self, moves: Sequence[int]) -> None:
+        """Tell which moves the records that entered the elite came from."""
+        hits = np.bincount(np.asarray(moves, np.int64), minlength=len(self.moves)).astype(np.float64)
+        self.shares.learn(self.drawn, hits)
+        self.drawn = np.zeros(len(self.moves))
+
+    def _read(self, tokens: Sequence[int], z: Tensor, move: int) -> Proposal | None:
+        domain = self.sampler.representation.domain
+        try:
+            record = self.sampler.representation.record(tokens)
+        except InvalidRecord:
+            return None
+        self.counts["valid"] += 1
+        text = domain.write(record)
+        return Proposal(z, record, text, text, move)
+
+    def _pick(self, count: int, elites: int) -> NDArray[np.int64]:
+        share = torch.from_numpy(self.shares.shares())
+        if elites < 2:
+            share = torch.tensor([float(m.kind == "prior" or (elites == 1 and m.kind == "around")) for m in self.moves])
+        return np.asarray(torch.multinomial(share, count, replacement=True, generator=self.generator).numpy())
+
+    def _codes(self, picked: NDArray[np.int64], codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes (n, D) and levels (n,) of the picked moves."""
+        level = torch.tensor([self.moves[k].level for k in picked], dtype=torch.float32)
+        width = self.sampler.model.latent.width
+        if codes.shape[0] == 0:
+            return torch.randn(len(picked), width, generator=self.generator), level
+        weights = rank_weights(codes.shape[0])
+        one, other = (codes[torch.multinomial(weights, len(picked), replacement=True, generator=self.generator)] for _ in range(2))
+        share = torch.rand(len(picked), 1, generator=self.generator)
+        # Weights whose squares add up to one keep the variance of the codes.
+        crossed = torch.sqrt(share) * one + torch.sqrt(1 - share) * other
+        cross = torch.tensor([self.moves[k].kind == "cross" for k in picked])[:, None]
+        return noised(torch.where(cross, crossed, one), level, self.generator), level

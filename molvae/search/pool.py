@@ -1,0 +1,139 @@
+"""What has been scored, and which of it to search around."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One record that was scored. rank: what the search maximises; NaN where the score is unknown or a constraint is violated.
+
+    values: endpoint -> value as the scorer gave it. origin: the move that proposed it. call: its number among the scorer's calls, from 1.
+    """
+
+    text: str
+    key: str
+    score: float
+    rank: float
+    values: Mapping[str, float] = field(default_factory=dict)
+    violations: tuple[float, ...] = ()
+    objectives: tuple[float, ...] = ()
+    origin: str = ""
+    call: int = 0
+    group: str = ""
+
+    @property
+    def feasible(self) -> bool:
+        """Whether every constraint holds."""
+        return all(v <= 0 for v in self.violations)
+
+
+class Pool:
+    """Scored records by key, in the order of their calls, with codes of those that were searched around."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, Scored] = {}
+        self._ranked: list[Scored] | None = None
+        self.codes: dict[str, Tensor] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def __iter__(self) -> Iterator[Scored]:
+        return iter(self._by_key.values())
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._by_key
+
+    def __getitem__(self, key: str) -> Scored:
+        return self._by_key[key]
+
+    def add(self, scored: Iterable[Scored]) -> None:
+        """Add records; a key that is there already is left as it is."""
+        for one in scored:
+            self._by_key.setdefault(one.key, one)
+        self._ranked = None
+
+    def annotate(self, key: str, values: Mapping[str, float]) -> None:
+        """Note the endpoints' values of a record that is there."""
+        if values and key in self._by_key:
+            self._by_key[key] = replace(self._by_key[key], values=dict(values))
+            self._ranked = None
+
+    def ranked(self) -> list[Scored]:
+        """Records with a rank, best first, earlier calls first among equals."""
+        if self._ranked is None:
+            known = [s for s in self._by_key.values() if not math.isnan(s.rank)]
+            self._ranked = sorted(known, key=lambda s: (-s.rank, s.call))
+        return self._ranked
+
+    def elites(self, count: int, per_group: int) -> list[Scored]:
+        """The best ``count`` records, at most ``per_group`` of one group (scaffold), so that one family does not fill the set."""
+        taken: dict[str, int] = {}
+        out: list[Scored] = []
+        for one in self.ranked():
+            if one.group and taken.get(one.group, 0) >= per_group:
+                continue
+            taken[one.group] = taken.get(one.group, 0) + 1
+            out.append(one)
+            if len(out) == count:
+                break
+        return out
+
+    def weigh(self, weights: Sequence[float]) -> None:
+        """Rank by several objectives at once: the augmented Chebyshev scalarisation of ParEGO (Knowles, IEEE Trans. Evol. Comput. 10, 50, 2006).
+
+        weights: one for each objective, summing to 1; objectives are scaled to [0, 1] over what is in the pool.
+        """
+        able = [s for s in self._by_key.values() if s.feasible and s.objectives and not any(math.isnan(o) for o in s.objectives)]
+        if not able:
+            return
+        values = np.array([s.objectives for s in able])
+        low, high = values.min(0), values.max(0)
+        weighted = (values - low) / np.where(high > low, high - low, 1.0) * np.asarray(weights)
+        ranks = weighted.min(1) + 0.05 * weighted.sum(1)
+        for one, rank in zip(able, ranks.tolist(), strict=True):
+            self._by_key[one.key] = replace(one, rank=rank)
+        self._ranked = None
+
+    def front(self) -> list[Scored]:
+        """The feasible records that no other one beats in one objective without losing in another, best first in the first objective."""
+        able = [s for s in self._by_key.values() if s.feasible and s.objectives and not any(math.isnan(o) for o in s.objectives)]
+        out: list[Scored] = []
+        for one in sorted(able, key=lambda s: (tuple(-o for o in s.objectives), s.call)):
+            if not any(all(a >= b for a, b in zip(other.objectives, one.objectives, strict=True)) for other in out):
+                out.append(one)
+        return out
+
+    def threshold(self, place: int) -> float:
+        """Rank of the record in this place (1 is the best), minus infinity where there are fewer."""
+        ranked = self.ranked()
+        return ranked[place - 1].rank if len(ranked) >= place else -math.inf
+
+    def top_mean(self, count: int) -> float:
+        """Mean score of the best ``count``; NaN where nothing has a rank."""
+        ranked = self.ranked()[:count]
+        return float(np.mean([s.score for s in ranked])) if ranked else math.nan
+
+
+def rank_weights(count: int, slope: float = 0.02) -> Tensor:
+    """Probabilities (count,) that fall with the rank: 1 / (slope * count + rank), as in the weighted retraining of Tripp et al. 2006.09191."""
+    weights = 1.0 / (slope * count + torch.arange(count, dtype=torch.float64))
+    return weights / weights.sum()
+
+
+def labelled(pool: Pool, newest: int, best: int) -> Sequence[Any]:
+    """Records for a surrogate: the ``best`` ones and the ``newest`` of the rest."""
+    ranked = pool.ranked()
+    top = ranked[:best]
+    chosen = {s.key for s in top}
+    rest = sorted((s for s in ranked[best:] if s.key not in chosen), key=lambda s: -s.call)
+    return [*top, *rest[:newest]]

@@ -1,0 +1,257 @@
+"""The default sampler: an Optuna sampler made for the latent space of a model that decodes, re-encodes and can be tuned."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution, FloatDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+from torch import Tensor
+
+from molvae.errors import InvalidRecord
+from molvae.sample import Sampler
+from molvae.search.moves import MOVES, Mover, Proposal
+from molvae.search.pool import Pool, Scored, labelled
+from molvae.search.surrogate import Features, TanimotoGP
+from molvae.search.tune import Tuner
+
+REACH = 12.0  # codes are standard normal; crossings and pushed codes stay far inside
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Parts of the sampler, each of which can be switched off for its ablation.
+
+    batch: proposals between two updates. start: draws of the prior before anything else. elite, per_group: size of the elite and most of one
+    scaffold in it. screen: decoded proposals for each one that is scored, 1 for none. learn_from: best and newest records that the surrogate
+    learns from. tune_steps, tune_rate: updates of the decoder's copy after each batch, 0 for none. likelihood: weight, in standard deviations
+    of the surrogate for each 10 nats, of the decoder's own doubt about a proposal. patience: batches without a newcomer in the ten best
+    after which the decoder goes back to the shipped one.
+    """
+
+    batch: int = 64
+    start: int = 256
+    elite: int = 100
+    per_group: int = 20
+    screen: int = 4
+    learn_from: tuple[int, int] = (400, 400)
+    tune_steps: int = 4
+    tune_rate: float = 3e-4
+    patience: int = 40
+    most_draws: int = 40  # decoded sequences for each proposal wanted, before a smaller batch is accepted
+
+
+def space(width: int) -> dict[str, BaseDistribution]:
+    """The search space of a study: one float for each dimension of the code."""
+    return {f"z{k}": FloatDistribution(-REACH, REACH) for k in range(width)}
+
+
+class LatentSampler(BaseSampler):
+    """Proposes codes whose decoded records are valid, unscored and promising.
+
+    Usable as any Optuna sampler with ``study.ask(space(width))``; ``proposal(trial.number)`` is the record that was decoded from the code
+    asked for. It learns from ``tell`` alone: the trial's user attributes "text" and "key" must name the record, its value is maximised.
+    accept: a test that proposals must pass before they are asked, such as the domain's verdict.
+    """
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        recipe: Recipe,
+        *,
+        seed: int = 0,
+        accept: Any = None,
+        features: Features | None = None,
+        seeds: Sequence[Any] = (),
+    ) -> None:
+        self.recipe, self.accept, self.features = recipe, accept, features
+        self.representation = sampler.representation
+        self.generator = torch.Generator().manual_seed(seed)
+        self.rng = np.random.default_rng(seed)
+        self.base = sampler
+        self.tuner = Tuner(sampler.model, recipe.tune_rate, self.generator) if recipe.tune_steps else None
+        model = sampler.model if self.tuner is None else self.tuner.model
+        self.mover = Mover(Sampler(model, sampler.representation, sampler.validator), self.generator, MOVES)
+        self.pool = Pool()
+        self.queue: deque[Proposal] = deque()
+        self.open: dict[int, Proposal] = {}
+        self.fresh: list[Scored] = []
+        self.moves: dict[str, int] = {}
+        self.prints: dict[str, NDArray[np.float32]] = {}
+        self.tokens: dict[str, list[int]] = {}
+        self.stale, self.best10 = 0, -math.inf
+        self.several = False
+        self.refused = 0
+
+    # --- Optuna's side -------------------------------------------------------------------------------------------------------------
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """All dimensions of the code together."""
+        return space(self.base.model.latent.width)
+
+    def sample_relative(self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> dict[str, Any]:
+        """The next proposal's code."""
+        if not self.queue:
+            self._fill()
+        proposal = self.queue.popleft()
+        self.open[trial.number] = proposal
+        return {f"z{k}": v for k, v in enumerate(proposal.z.clamp(-REACH, REACH).tolist())}
+
+    def sample_independent(self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution) -> Any:
+        """Parameters that are none of the code's."""
+        if not isinstance(param_distribution, FloatDistribution):
+            raise TypeError(f"{param_name} is a {type(param_distribution).__name__}; this sampler knows codes, which are floats")
+        return float(self.rng.uniform(param_distribution.low, param_distribution.high))
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        """Learn the outcome of one trial, and update everything once a batch of them is in."""
+        proposal = self.open.pop(trial.number, None)
+        text = trial.user_attrs.get("text")
+        if not isinstance(text, str):
+            return
+        done = tuple(float(v) for v in values) if state == TrialState.COMPLETE and values else ()
+        violations = tuple(float(v) for v in trial.user_attrs.get("violations", ()))
+        self.take(text, str(trial.user_attrs.get("key", text)), done, violations, proposal)
+        if len(self.fresh) >= self.recipe.batch or not self.open:
+            self._update()
+
+    # --- what was scored -----------------------------------------------------------------------------------------------------------
+
+    def take(self, text: str, key: str, values: tuple[float, ...], violations: tuple[float, ...], proposal: Proposal | None = None) -> None:
+        """Note a scored record: its value, or one for each objective, none where scoring failed.
+
+        A failure or a violated constraint takes it out of the ranking; neither is proposed again.
+        """
+        domain = self.representation.domain
+        record = proposal.record if proposal is not None else domain.parse(text)
+        score = values[0] if len(values) == 1 else math.nan
+        rank = (score if len(values) == 1 else 0.0) if values and all(v <= 0 for v in violations) else math.nan
+        origin = "given" if proposal is None else MOVES[proposal.move].name
+        several = values if len(values) > 1 else ()
+        one = Scored(text, key, score, rank, {}, violations, several, origin, len(self.pool) + 1, domain.group(record))
+        self.several = self.several or bool(several)
+        self.pool.add([one])
+        if proposal is not None:
+            self.moves[key] = proposal.move
+        if self.features is not None and not math.isnan(rank):
+            self.prints[key] = self.features([record])[0]
+        self.fresh.append(one)
+
+    def warm(self, done: Sequence[tuple[str, str, tuple[float, ...], tuple[float, ...]]]) -> None:
+        """Take over (text, key, values, violations) of an earlier run, in the order of its calls, and tune on its elites as that run had."""
+        for text, key, values, violations in done:
+            self.take(text, key, values, violations)
+        updates = min(100, (len(self.pool) - self.recipe.start) // self.recipe.batch)
+        for _ in range(max(1, updates) if self.fresh else 0):
+            self.fresh = self.fresh or [next(iter(self.pool))]
+            self._update()
+
+    def _update(self) -> None:
+        """After a batch: credit the moves, encode new elites, tune the copy, notice stagnation."""
+        fresh, self.fresh = self.fresh, []
+        if not fresh:
+            return
+        if self.several:
+            objectives = max(len(s.objectives) for s in fresh)
+            if objectives:
+                self.pool.weigh(self.rng.dirichlet(np.ones(objectives)).tolist())
+        elites = self._elites()
+        inside = {s.key for s in elites}
+        self.mover.learn([self.moves[s.key] for s in fresh if s.key in inside and s.key in self.moves])
+        tenth = self.pool.threshold(10)
+        # With several objectives the ranks of two batches are not on one scale, so there is no telling.
+        self.stale = 0 if tenth > self.best10 or self.several else self.stale + 1
+        self.best10 = max(tenth, self.best10)
+        if self.tuner is not None:
+            if self.stale and self.stale % self.recipe.patience == 0:
+                self.tuner.reset()
+            known = [s for s in elites if s.key in self.tokens]
+            if known and len(self.pool) >= self.recipe.start:
+                self.tuner.step([self.tokens[s.key] for s in known], self._codes(known), self.recipe.tune_steps)
+
+    def _elites(self) -> list[Scored]:
+        elites = self.pool.elites(self.recipe.elite, self.recipe.per_group)
+        self._encode([s for s in elites if s.key not in self.pool.codes])
+        return [s for s in elites if s.key in self.pool.codes]
+
+    @torch.no_grad()
+    def _encode(self, scored: Sequence[Scored]) -> None:
+        able: list[tuple[Scored, Any]] = []
+        for one in scored:
+            record = self.representation.domain.parse(one.text)
+            try:
+                self.representation.encodable(record)
+            except InvalidRecord:
+                continue  # seeds from outside may have no code; they are scored but not searched around
+            able.append((one, record))
+        if not able:
+            return
+        records = [record for _, record in able]
+        codes = self.base.codes([one.text for one, _ in able])
+        target = self.representation.targets(records)
+        for row, (one, _) in enumerate(able):
+            self.pool.codes[one.key] = codes[row]
+            self.tokens[one.key] = target.tokens[row, : int(target.lengths[row])].tolist()
+
+    def _codes(self, scored: Sequence[Scored]) -> Tensor:
+        return torch.stack([self.pool.codes[s.key] for s in scored]) if scored else torch.zeros(0, self.base.model.latent.width)
+
+    # --- proposing -----------------------------------------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        """Queue a batch of proposals: draw, drop what is not accepted, let the surrogate choose."""
+        recipe = self.recipe
+        if self.tuner is not None and not self.tuner.replay:
+            self.tuner.remember(2048)
+        early = len(self.pool) < recipe.start
+        elites = [] if early else self._elites()
+        codes = self._codes(elites)
+        gp = None if early else self._surrogate()
+        wanted = recipe.batch * (recipe.screen if gp is not None else 1)
+        taken: set[str] = set()
+        found: list[Proposal] = []
+        drawn = 0
+        while len(found) < wanted and (not found or drawn < recipe.most_draws * recipe.batch):
+            count = max(64, min(512, 2 * (wanted - len(found))))
+            new = self.mover.propose(self.pool, elites, codes, count, taken)
+            drawn += count
+            good = [p for p in new if self.accept is None or self.accept(p.record)]
+            self.refused += len(new) - len(good)
+            found += good
+        self.queue.extend(found[: recipe.batch] if gp is None else self._screened(gp, found))
+
+    def _surrogate(self) -> TanimotoGP | None:
+        if self.features is None or self.recipe.screen <= 1:
+            return None
+        best, newest = self.recipe.learn_from
+        known = [s for s in labelled(self.pool, newest, best) if s.key in self.prints]
+        if len(known) < 50:
+            return None
+        return TanimotoGP(np.stack([self.prints[s.key] for s in known]), np.array([s.rank for s in known]))
+
+    def _screened(self, gp: TanimotoGP, found: Sequence[Proposal]) -> list[Proposal]:
+        """The batch with the highest upper confidence bounds, each of the batch with its own boldness: mean + b std, b exponential."""
+        if self.features is None:
+            return list(found)
+        mean, std = gp.predict(self.features([p.record for p in found]))
+        chosen: list[int] = []
+        left = np.ones(len(found), bool)
+        for bold in self.rng.exponential(1.0, min(self.recipe.batch, len(found))):
+            best = int(np.argmax(np.where(left, mean + bold * std, -np.inf)))
+            left[best] = False
+            chosen.append(best)
+        return [found[k] for k in chosen]
+
+    def report(self) -> Mapping[str, float]:
+        """Counts for the progress line and the record of the run."""
+        shares = dict(zip([m.name for m in MOVES], self.mover.shares.shares().tolist(), strict=True))
+        return {**self.mover.counts, "refused": self.refused, "stale": self.stale, **{f"share {k}": v for k, v in shares.items()}}

@@ -1,0 +1,135 @@
+"""``model.optimize``: objective, scorers, gates, the folder of a run and going on from it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import optuna
+import pytest
+
+import molvae
+from molvae.errors import DataError, UnknownName, UsageError
+from molvae.objectives import Objective
+from molvae.scorers import Guarded, of
+from molvae.search.journal import NAME
+from molvae.search.sampler import Recipe
+
+SMALL = Recipe(batch=16, start=32, elite=20, screen=2, tune_steps=1)
+LOGP = Objective.of(maximize="logp")
+
+
+def length(text: str) -> float:
+    """An endpoint of the user's own."""
+    if text.endswith("N"):
+        raise ValueError("no nitrogen at the end, please")
+    return float(len(text))
+
+
+def run(model: molvae.Model, objective: Objective = LOGP, budget: int = 64, **options):
+    return model.optimize(objective, budget=budget, **{"recipe": SMALL, **options})
+
+
+def test_candidates_come_best_first_with_their_evidence(model: molvae.Model):
+    found = run(model, keep=12)
+    assert len(found.candidates) == 12
+    scores = [c.extra["score"] for c in found.candidates]
+    assert scores == sorted(scores, reverse=True)
+    assert all(c.verdict.ok and c.measured["logp"] == pytest.approx(c.extra["score"]) for c in found.candidates)
+    assert found.front == 0
+
+
+def test_constraints_keep_what_breaks_them_out_but_it_counts(model: molvae.Model):
+    found = run(model, Objective.of(maximize="logp", constraint="mw<=130", needs="contains c"), budget=80)
+    assert len(found.search.pool) == 80
+    assert found.candidates
+    assert all(c.measured["mw"] <= 130 and "c" in c.text for c in found.candidates if "mw" in c.measured)
+    broken = [s for s in found.search.pool if not s.feasible]
+    assert broken
+    assert not {s.text for s in broken} & {c.text for c in found.candidates}
+
+
+def test_a_front_holds_no_beaten_record(model: molvae.Model):
+    found = run(model, Objective.of(maximize="logp", minimize="mw", pareto=True), budget=96)
+    front = found.search.pool.front()
+    assert 0 < found.front == len(front) < 96
+    for one in front:
+        better = [o for o in found.search.pool if all(a >= b for a, b in zip(o.objectives, one.objectives, strict=True))]
+        assert all(o.objectives == one.objectives for o in better)
+    assert len(found.search.study.best_trials) >= len(front)
+
+
+def test_scorers_provide_endpoints_and_lose_single_evaluations(model: molvae.Model):
+    found = run(model, Objective.of(maximize="length"), scorers=[Guarded(of(length), workers=0)], budget=96)
+    assert found.candidates[0].extra["score"] == len(found.candidates[0].text)
+    assert sum(found.failures.values()) == sum(s.text.endswith("N") for s in found.search.pool)
+    with pytest.raises(UnknownName, match="lenght"):
+        run(model, Objective.of(maximize="lenght"), scorers=[Guarded(of(length), workers=0)])
+    with pytest.raises(UsageError, match="two scorers"):
+        run(model, Objective.of(maximize="length"), scorers=[Guarded(of(length), workers=0), Guarded(of(length), workers=0)])
+
+
+@pytest.mark.parametrize("name", ["tpe", "nsga2", "random"])
+def test_optunas_samplers_search_the_same_space(model: molvae.Model, name):
+    found = run(model, Objective.of(maximize="logp", constraint="mw<=400"), sampler=name, budget=20)
+    assert len(found.search.pool) == 20
+    assert len({s.text for s in found.search.pool}) == 20
+    assert type(found.search.study.sampler).__name__.lower().startswith(name[:3])
+
+
+def test_unknown_samplers_and_empty_budgets(model: molvae.Model):
+    with pytest.raises(UnknownName, match="annealing"):
+        run(model, sampler="annealing")
+    with pytest.raises(UsageError, match="budget 0"):
+        run(model, budget=0)
+
+
+class TestGoingOn:
+    def test_nothing_is_lost_and_nothing_scored_twice(self, model: molvae.Model, tmp_path: Path):
+        scored: list[str] = []
+
+        def counted(text: str) -> float:
+            scored.append(text)
+            return length(text.replace("N", "O"))
+
+        def part(budget: int, resume: bool):
+            scorer = Guarded(of(counted), workers=0)
+            return run(model, Objective.of(maximize="counted"), budget=budget, scorers=[scorer], out=tmp_path / "run", resume=resume)
+
+        first = part(48, resume=False)
+        lines = (tmp_path / "run" / NAME).read_text(encoding="utf-8").splitlines()
+        assert [json.loads(line)["text"] for line in lines] == [s.text for s in first.search.pool]
+        # A kill in the middle of a write leaves half a line.
+        with (tmp_path / "run" / NAME).open("a", encoding="utf-8") as file:
+            file.write('{"text": "CC')
+        second = part(96, resume=True)
+        assert [s.text for s in second.search.pool][:48] == [s.text for s in first.search.pool]
+        assert [s.score for s in second.search.pool][:48] == [s.score for s in first.search.pool]
+        assert len(second.search.pool) == 96
+        assert len(scored) == len(set(scored)) == 96
+        assert len(second.search.study.trials) == 96
+        assert second.candidates[0].measured["counted"] == second.candidates[0].extra["score"]
+
+    def test_another_plan_is_refused(self, model: molvae.Model, tmp_path: Path):
+        run(model, budget=16, out=tmp_path / "run")
+        with pytest.raises(UsageError, match="holds a run already"):
+            run(model, budget=16, out=tmp_path / "run")
+        with pytest.raises(UsageError, match=r"another plan.*objective"):
+            run(model, Objective.of(minimize="logp"), budget=16, out=tmp_path / "run", resume=True)
+        with pytest.raises(UsageError, match="no run to resume"):
+            run(model, budget=16, out=tmp_path / "none", resume=True)
+
+    def test_a_damaged_journal_is_named_with_its_line(self, model: molvae.Model, tmp_path: Path):
+        run(model, budget=16, out=tmp_path / "run")
+        path = tmp_path / "run" / NAME
+        lines = path.read_text(encoding="utf-8").splitlines()
+        path.write_text("\n".join([lines[0], "not json", *lines[1:]]) + "\n", encoding="utf-8")
+        with pytest.raises(DataError, match=r"scored\.jsonl:2"):
+            run(model, budget=32, out=tmp_path / "run", resume=True)
+
+    def test_a_storage_of_optuna_resumes_too(self, model: molvae.Model, tmp_path: Path):
+        url = f"sqlite:///{tmp_path / 'study.db'}"
+        first = run(model, budget=16, storage=url, study="s")
+        second = run(model, budget=32, storage=url, study="s")
+        assert [s.text for s in second.search.pool][:16] == [s.text for s in first.search.pool]
+        assert len(optuna.load_study(study_name="s", storage=url).trials) == 32
