@@ -91,18 +91,19 @@ def train_own(smiles: list[str], options: argparse.Namespace, overrides: dict[st
 
 
 def sample_own(model: str, *, seconds: float, seed: int) -> dict[str, Any]:
-    """molvae's unconditional samples, drawn 1,000 at a time until the time is over; validation is part of the product's own call."""
-    from benchmarks.moses import draw
+    """molvae's unconditional samples, drawn 1,000 at a time until the time is over; reading them back is part of the product's own call."""
+    from molvae.api import load
 
-    draw(model, 64, seed)  # warm-up, loads the model
+    loaded = load(model)
+    loaded.sample(64, seed=seed)  # warm-up
     found: set[str] = set()
     drawn = 0
     begin = time.perf_counter()
     while (elapsed := time.perf_counter() - begin) < seconds:
         seed += 1
-        made = draw(model, 1000, seed)
-        drawn += len(made.smiles)
-        found.update(made.smiles)
+        made = loaded.sample(1000, seed=seed, unique=False)
+        drawn += len(made)
+        found.update(made)
     return {"delivered": drawn, "valid_unique": len(found), "seconds": elapsed}
 
 

@@ -171,6 +171,25 @@ class Model:
         )
         return self.sampler.generate(request, on_progress)
 
+    def sample(self, n: int, *, temperature: float = 1.0, level: float = 1.0, seed: int = 0, unique: bool = True) -> list[str]:
+        """n texts straight from the prior, as fast as the model goes: what decodes to a valid record, without verdict or evidence.
+
+        Fewer than n only where 100 n draws did not suffice (a level or temperature at which little is valid or new).
+        """
+        generator = torch.Generator().manual_seed(seed)
+        found: dict[str, None] = {}
+        out: list[str] = []
+        for _ in range(0, 100 * n, BATCH):
+            z = torch.randn(BATCH, self.vae.latent.width, generator=generator)
+            drawn = self.sampler.draw(z, torch.full((BATCH,), level), self._targets(None, BATCH), temperature, 0.0, generator)
+            texts = [self._text(tokens) for tokens, ended in zip(drawn.tokens, drawn.finished, strict=True) if ended]
+            valid = [text for text in texts if text is not None]
+            found.update(dict.fromkeys(valid))
+            out += valid
+            if len(found if unique else out) >= n:
+                break
+        return (list(found) if unique else out)[:n]
+
     def neighbours(
         self, text: str, n: int = 20, *, radius: float = 0.4, temperature: float = 1.0, seed: int = 0, max_draws: int | None = None
     ) -> Generation:

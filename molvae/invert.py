@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from molvae.errors import InvalidRecord
-from molvae.model import to_device
 from molvae.sample import BATCH, Sampler
 
 EACH = 16  # draws for every open code in a round
@@ -111,7 +110,6 @@ class _Search:
                 self.tried[who].add(tuple(tokens))
                 try:
                     record = self.sampler.representation.record(tokens)
-                    self.sampler.representation.encodable(record)
                 except InvalidRecord:
                     continue
                 fresh.append((who, record))
@@ -120,11 +118,14 @@ class _Search:
 
     def _judge(self, fresh: Sequence[tuple[int, Any]]) -> None:
         sampler = self.sampler
-        batch = to_device(sampler.representation.batch([record for _, record in fresh], self.views), sampler.model.device)
-        landed = sampler.model.encode(batch, 0.0).mode.cpu()
-        owner = torch.tensor([who for who, _ in fresh])
+        batch, places = sampler.representation.able([record for _, record in fresh], self.views)
+        if batch is None:
+            return
+        able = [fresh[place] for place in places]
+        landed = sampler.modes(batch)
+        owner = torch.tensor([who for who, _ in able])
         gaps = (landed - self.codes[owner]).square().mean(1).sqrt()
-        for row, (who, record) in enumerate(fresh):
+        for row, (who, record) in enumerate(able):
             if gaps[row] < self.gap[who]:
                 self.gap[who], self.landed[who] = gaps[row], landed[row]
                 self.best[who] = sampler.representation.domain.write(record)

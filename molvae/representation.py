@@ -109,6 +109,35 @@ class Representation(Generic[R]):
             written=self.targets(records) if "written" in wanted else None,
         )
 
+    def able(self, records: Sequence[R], views: Sequence[str] | None = None) -> tuple[Batch | None, list[int]]:
+        """The batch of those records that the model can read and write, None where there are none, and their places."""
+        wanted = self.views if views is None else tuple(views)
+        sources: list[list[int]] = []
+        targets: list[list[int]] = []
+        places: list[int] = []
+        for place, record in enumerate(records):
+            try:
+                source = self.source_bpe.encode(self.source.symbols(self.source.write(record)))
+                target = self.target_bpe.encode(self.target.symbols(self.target.write(record)))
+            except InvalidRecord:
+                continue
+            sources.append(source)
+            targets.append(target)
+            places.append(place)
+        if not places:
+            return None, places
+        writing = _padded(targets)
+        batch = Batch(
+            size=len(places),
+            coded=len(places),
+            source=_padded(sources) if "sequence" in wanted else None,
+            graph=batch_graphs([self.domain.graph.build(records[k]) for k in places]) if "graph" in wanted else None,
+            target=writing,
+            labels=torch.full((len(places), len(self.labels.names)), torch.nan),
+            written=writing if "written" in wanted else None,
+        )
+        return batch, places
+
     def targets(self, records: Sequence[R]) -> TokenBatch:
         """The decoder's sequences of these records. Raises InvalidRecord."""
         return self._tokens(records, self.target, self.target_bpe)
@@ -119,9 +148,7 @@ class Representation(Generic[R]):
         self.target_bpe.encode(self.target.symbols(self.target.write(record)))
 
     def _tokens(self, records: Sequence[R], view: SequenceView[R], bpe: SymbolBPE) -> TokenBatch:
-        rows = [np.array(bpe.encode(view.symbols(view.write(r))), np.int64) for r in records]
-        ragged = Ragged.of(rows, np.int64)
-        return pad_tokens(*ragged.take(np.arange(len(rows))))
+        return _padded([bpe.encode(view.symbols(view.write(r))) for r in records])
 
     # --- tokens -> records ---------------------------------------------------------------------------------------------------------
 
@@ -174,6 +201,11 @@ class Representation(Generic[R]):
         if sizes != (domain.graph.node_sizes, domain.graph.edge_sizes):
             raise CheckpointError(where, "its graph columns differ from this version's; retrain it, or use the version that wrote it")
         return result
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> TokenBatch:
+    ragged = Ragged.of([np.array(row, np.int64) for row in rows], np.int64)
+    return pad_tokens(*ragged.take(np.arange(len(rows))))
 
 
 def _using(view: SequenceView[R], learnt: Mapping[str, tuple[str, ...]]) -> SequenceView[R]:

@@ -16,7 +16,7 @@ from molvae.errors import InvalidRecord, UnknownName, UsageError
 from molvae.model import VAE, to_device
 from molvae.nn.decoders import Drawn
 from molvae.nn.priors import Exemplars, Prior, StandardNormal
-from molvae.records import Candidate, TokenBatch
+from molvae.records import Batch, Candidate, TokenBatch
 from molvae.representation import Representation
 from molvae.validate import Validator
 
@@ -218,23 +218,26 @@ class Sampler:
             parts.append(self.model.encode(batch, 0.0).mode.cpu())
         return torch.cat(parts) if parts else torch.zeros(0, self.model.latent.width)
 
+    @torch.no_grad()
+    def modes(self, batch: Batch) -> Tensor:
+        """Noiseless codes (n, D) of a batch, on the CPU."""
+        code: Tensor = self.model.encode(to_device(batch, self.model.device), 0.0).mode
+        return code.cpu()
+
     def predicted(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The candidates with the heads' predictions and uncertainties, read from their own codes."""
         if self.model.head is None or not candidates:
             return list(candidates)
-        names = self.representation.labels.names
-        able: list[int] = []
-        for k, candidate in enumerate(candidates):
-            try:
-                self.representation.encodable(self.representation.domain.parse(candidate.text))
-                able.append(k)
-            except InvalidRecord:
-                continue  # a record without a code keeps NaN predictions
-        out = [_with_prediction(c, names, None, None) for c in candidates]
-        if able:
-            mean, std = self.predict(self.codes([candidates[k].text for k in able]))
-            for row, k in enumerate(able):
-                out[k] = _with_prediction(candidates[k], names, mean[row], std[row])
+        names, domain = self.representation.labels.names, self.representation.domain
+        out = [_with_prediction(c, names, None, None) for c in candidates]  # a record without a code keeps NaN predictions
+        for start in range(0, len(candidates), BATCH):
+            part = candidates[start : start + BATCH]
+            batch, places = self.representation.able([domain.parse(c.text) for c in part])
+            if batch is None:
+                continue
+            mean, std = self.predict(self.modes(batch))
+            for row, place in enumerate(places):
+                out[start + place] = _with_prediction(part[place], names, mean[row], std[row])
         return out
 
     @torch.no_grad()

@@ -55,6 +55,14 @@ def test_generation_is_valid_unique_and_repeatable(model: Model) -> None:
         assert candidate.log_likelihood < 0
 
 
+def test_plain_samples_are_valid_distinct_and_repeatable(model: Model) -> None:
+    texts = model.sample(60, seed=2)
+    assert texts == model.sample(60, seed=2) != model.sample(60, seed=3)
+    assert len(set(texts)) == len(texts) == 60
+    assert all(canonical(text) == text for text in texts)
+    assert len(model.sample(700, unique=False)) == 700
+
+
 def test_the_funnel_narrows(model: Model) -> None:
     found = model.generate(20, targets={"logp": 1.5}, novel=True)
     f = found.funnel

@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 import molvae
-from molvae.cli import codes, data, generate, judge, models, optimize, train
+from molvae.cli import codes, data, generate, judge, models, optimize, sample, train
 from molvae.cli.shared import State, epilog
 from molvae.errors import MolvaeError, UsageError
 
@@ -32,7 +32,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
-for module in (train, generate, optimize, codes, judge):
+for module in (train, generate, sample, optimize, codes, judge):
     module.register(app)
 
 

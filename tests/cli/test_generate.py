@@ -136,3 +136,14 @@ def test_unknown_and_broken_models(cli: Cli, tmp_path: Path) -> None:
     done = cli("generate", "--model", tmp_path)
     assert done.code == 1
     assert "representation.json is missing" in done.err
+
+
+def test_sample_writes_plain_lines(with_model: Cli, tmp_path: Path) -> None:
+    found = with_model("sample", "-n", 25, "--seed", 4)
+    assert found.code == 0, found.err
+    assert len(set(found.out.split())) == 25
+    assert with_model("sample", "-n", 25, "--seed", 4, "-o", tmp_path / "s.smi").code == 0
+    assert (tmp_path / "s.smi").read_text(encoding="utf-8") == found.out
+    few = with_model("sample", "-n", 5, "--temperature", 0)
+    assert few.code == 1
+    assert "of 5" in few.err

@@ -24,6 +24,8 @@ LONGEST = 2000
 _NONMETALS = frozenset((1, 2, 5, 6, 7, 8, 9, 10, 14, 15, 16, 17, 18, 32, 33, 34, 35, 36, 51, 52, 53, 54, 85, 86))
 _BONDS = frozenset((Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE, Chem.BondType.AROMATIC, Chem.BondType.DATIVE))
 _SYMBOL = re.compile(r"\[[^\[\]\s]+\]|%\d\d|%\(\d+\)|Br|Cl|[BCNOPSFIbcnops]|->|<-|[=#$:/\\.()\-]|\d")
+# What only a closer look at the molecule can clear: dummy atoms, unusual bonds, and bracket atoms other than common nonmetals.
+_SUSPECT = re.compile(r"[*~$]|->|<-|\[(?!\d*(?:Cl|Br|Si|Se|[BCNOPSFIH](?![a-z])|se|[bcnops](?![a-z]))[^\]]*\])")
 _LOG_PREFIX = re.compile(r"^\[\d\d:\d\d:\d\d\]\s*(?:Explicit|SMILES Parse Error:\s*)?")
 _FINGERPRINT = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
 
@@ -103,10 +105,10 @@ def parse(text: str) -> Molecule:
     mol = _read(smiles)
     if mol is None:
         raise InvalidRecord(text, _reason(smiles))
-    why = _unsupported(mol)
+    why = _unsupported(mol) if _SUSPECT.search(smiles) or not smiles else None
     if why is not None:
         raise InvalidRecord(text, why)
-    return _canonical(text, mol)
+    return _canonical(smiles, mol)
 
 
 def _canonical(text: str, mol: Chem.Mol) -> Molecule:
@@ -114,6 +116,8 @@ def _canonical(text: str, mol: Chem.Mol) -> Molecule:
     seen: dict[str, Chem.Mol] = {}
     order: list[str] = []
     smiles = Chem.MolToSmiles(mol)
+    if smiles == text:  # it was read from and is written as the same text: nothing changes any more
+        return Molecule(smiles, mol)
     while smiles not in seen:
         again = _read(smiles)
         if again is None:
