@@ -18,7 +18,7 @@ _HOME = {
     "validate_texts": "molvae.validate",
     "Candidate": "molvae.records",
     "Verdict": "molvae.records",
-    "Generation": "molvae.sample",
+    "Generation": "molvae.request",
     "MolvaeError": "molvae.errors",
 }
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from molvae.dataset import Store, prepare  # type: ignore[no-redef]
     from molvae.errors import MolvaeError
     from molvae.records import Candidate, Verdict
-    from molvae.sample import Generation
+    from molvae.request import Generation
     from molvae.training import train
     from molvae.validate import validate_texts
 

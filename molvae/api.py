@@ -21,7 +21,8 @@ from molvae.objectives import Objective
 from molvae.optimise import Optimised, optimise, plan_for
 from molvae.records import Candidate
 from molvae.representation import Representation
-from molvae.sample import BATCH, Funnel, Generation, Need, Range, Request, Sampler, Target, noised, slerp
+from molvae.request import Funnel, Generation, Need, Range, Request, Target
+from molvae.sample import BATCH, Sampler, noised, slerp
 from molvae.scorers import Guarded, ReportingScorer, of
 from molvae.search import Progress, Search
 from molvae.validate import KnownKeys, Validator
@@ -136,6 +137,7 @@ class Model:
         unique: bool = True,
         novel: bool = False,
         verify: bool = True,
+        predict: bool = True,
         measure: Sequence[str] = (),
         max_draws: int | None = None,
         on_progress: Callable[[int, Funnel], None] | None = None,
@@ -144,9 +146,9 @@ class Model:
 
         targets: property -> value, or (value, tolerance). ranges: property -> (low, high), infinite where open. needs: conditions on the
         record (``model.need("contains", "c1ccccc1")``). guidance: extra weight of the targets (0: the plain conditional distribution); 1 by
-        measurement. seeds: texts to start from instead of the prior. level: noise level, by default 1 for
-        the normal prior, 0.6 for exemplars and seeds. verify=False keeps what is valid whatever it measures, for studies of the raw model.
-        measure: further properties to compute. Raises UsageError, UnknownName.
+        measurement. seeds: texts to start from instead of the prior. level: noise level, by default 1 for the normal prior, 0.6 for
+        exemplars and seeds. verify=False keeps what is valid whatever it measures, for studies of the raw model. predict=False leaves out
+        the heads' predictions, which take half of the time. measure: further properties to compute. Raises UsageError, UnknownName.
         """
         wanted = tuple(Target(k, *(v if isinstance(v, tuple) else (v, self.tolerance(k)))) for k, v in (targets or {}).items())
         bounds = tuple(Range(k, low, high) for k, (low, high) in (ranges or {}).items())
@@ -167,6 +169,7 @@ class Model:
             unique=unique,
             novel=novel,
             verify=verify,
+            predict=predict,
             max_draws=max_draws,
         )
         return self.sampler.generate(request, on_progress)

@@ -21,7 +21,7 @@ from molvae.errors import UsageError
 if TYPE_CHECKING:
     from molvae.api import Model
     from molvae.report import PropertyRequest
-    from molvae.sample import Generation
+    from molvae.request import Generation
 
 ModelName = Annotated[
     str, typer.Option("--model", "-m", help="A shipped model's name, or a checkpoint or training folder.", autocompletion=complete_model)
