@@ -97,7 +97,7 @@ def samples(options: argparse.Namespace, train: list[str]) -> tuple[list[str], d
 
 
 def rows(values: dict[str, float], raw: tuple[float, float] | None, floor: bool) -> list[Row]:
-    """The table's lines: each metric with the published models' figures; of the floor, the two distances that have one. raw: valid, unique before rejection."""
+    """Each metric with the published models' figures; of the floor, the two distances that have one. raw: valid, unique before rejection."""
     if floor:
         return [Row(f"{name} of random training molecules", values[name], "the least to hope for") for name in ("FCD/Test", "FCD/TestSF")]
     lines = []

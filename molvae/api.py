@@ -154,24 +154,16 @@ class Model:
         bounds = tuple(Range(k, low, high) for k, (low, high) in (ranges or {}).items())
         if level is None:
             level = 0.6 if seeds or prior == "exemplars" else 1.0
-        request = Request(
-            n=n,
-            targets=wanted,
-            ranges=bounds,
-            needs=tuple(needs),
-            measure=tuple(measure),
-            temperature=temperature,
-            guidance=guidance,
-            level=level,
-            prior=prior,
-            seeds=tuple(seeds),
-            seed=seed,
-            unique=unique,
-            novel=novel,
-            verify=verify,
-            predict=predict,
-            max_draws=max_draws,
-        )
+        options: dict[str, Any] = {
+            "temperature": temperature,
+            "guidance": guidance,
+            "level": level,
+            "prior": prior,
+            "seed": seed,
+            "unique": unique,
+        }
+        options |= {"novel": novel, "verify": verify, "predict": predict, "max_draws": max_draws}
+        request = Request(n, wanted, bounds, tuple(needs), tuple(measure), seeds=tuple(seeds), **options)
         return self.sampler.generate(request, on_progress)
 
     def sample(self, n: int, *, temperature: float = 1.0, level: float = 1.0, seed: int = 0, unique: bool = True) -> list[str]:
