@@ -21,7 +21,11 @@ from torch import Tensor
 from molvae import config as settings
 from molvae.errors import CheckpointError, ConfigError
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, 2)  # format 1 has no tensors in eight bits
+SCALE = "::scale"
+EIGHT_BIT = "encoder."  # weights whose rounding to eight bits moves a code by less than the least noise level that is trained
+SMALLEST = 16_384  # numbers in a matrix below which eight bits save nothing to speak of
 KIND = "molvae-checkpoint"
 
 
@@ -39,7 +43,10 @@ class Checkpoint:
 
 
 def save(checkpoint: Checkpoint, path: Path | str, *, half: bool = False) -> Path:
-    """Write the folder, replacing an older checkpoint in one rename. ``half`` stores float32 weights as float16 (for shipping)."""
+    """Write the folder, replacing an older checkpoint in one rename.
+
+    half: for shipping, store float32 weights as float16, and the encoders' matrices as signed bytes with a scale for each row.
+    """
     path = Path(path)
     scratch = path.with_name(path.name + ".new")
     shutil.rmtree(scratch, ignore_errors=True)
@@ -47,7 +54,8 @@ def save(checkpoint: Checkpoint, path: Path | str, *, half: bool = False) -> Pat
     (scratch / "config.toml").write_text(settings.dump(checkpoint.config), encoding="utf-8")
     representation = {"kind": KIND, "format": FORMAT, **checkpoint.representation}
     (scratch / "representation.json").write_text(json.dumps(representation, indent=1), encoding="utf-8")
-    save_file({k: _shrink(v) if half else v.detach().contiguous() for k, v in checkpoint.weights.items()}, scratch / "weights.safetensors")
+    weights = {k: v.detach().contiguous() for k, v in checkpoint.weights.items()}
+    save_file(_shrunk(weights) if half else weights, scratch / "weights.safetensors")
     if checkpoint.exemplars:
         save_file({k: v.contiguous() for k, v in checkpoint.exemplars.items()}, scratch / "exemplars.safetensors")
     (scratch / "metrics.json").write_text(json.dumps(dict(checkpoint.metrics), indent=1), encoding="utf-8")
@@ -66,14 +74,14 @@ def load(path: Path | str) -> Checkpoint:
     representation = _read_json(path, "representation.json")
     if representation.get("kind") != KIND:
         raise CheckpointError(path, "representation.json is not one of molvae's; this folder holds something else")
-    if representation.get("format") != FORMAT:
+    if representation.get("format") not in READABLE:
         found, writer = representation.get("format"), representation.get("version")
-        raise CheckpointError(path, f"it has format {found!r} (written by molvae {writer}), and this version reads {FORMAT}; update molvae")
+        raise CheckpointError(path, f"it has format {found!r} (written by molvae {writer}), and this version reads up to {FORMAT}; update molvae")
     try:
         config = settings.load(path / "config.toml")
     except ConfigError as error:
         raise CheckpointError(path, f"config.toml does not fit this version: {error}") from error
-    weights = {k: v.float() if v.dtype == torch.float16 else v for k, v in _read_tensors(path, "weights.safetensors").items()}
+    weights = _restored(_read_tensors(path, "weights.safetensors"))
     exemplars = _read_tensors(path, "exemplars.safetensors") if (path / "exemplars.safetensors").exists() else {}
     known = {p.name: p.read_bytes() for p in path.iterdir() if p.name.startswith("known.")}
     card = (path / "card.md").read_text(encoding="utf-8") if (path / "card.md").exists() else ""
@@ -90,11 +98,30 @@ def swap(scratch: Path, path: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _shrink(value: Tensor) -> Tensor:
-    value = value.detach().contiguous()
-    if value.dtype != torch.float32:
-        return value
-    return value.clamp(-65504, 65504).half()
+def _shrunk(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    out: dict[str, Tensor] = {}
+    for name, value in weights.items():
+        if value.dtype != torch.float32:
+            out[name] = value
+        elif name.startswith(EIGHT_BIT) and value.ndim == 2 and value.numel() >= SMALLEST:
+            scale = value.abs().amax(1, keepdim=True).clamp(min=1e-12) / 127
+            out[name] = torch.round(value / scale).to(torch.int8)
+            out[name + SCALE] = scale
+        else:
+            out[name] = value.clamp(-65504, 65504).half()
+    return out
+
+
+def _restored(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    out: dict[str, Tensor] = {}
+    for name, value in stored.items():
+        if name.endswith(SCALE):
+            continue
+        if name + SCALE in stored:
+            out[name] = value.float() * stored[name + SCALE]
+        else:
+            out[name] = value.float() if value.dtype == torch.float16 else value
+    return out
 
 
 def _read_json(path: Path, name: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from molvae.steer import Steer
 from molvae.train import Fit, Tick, fit
 from molvae.validate import KnownKeys
 
-EXEMPLARS = 10_000
+EXEMPLARS = 4_000
 LEDGER_ROWS = 300_000
 
 
@@ -169,7 +169,7 @@ def finish(result: Fit, representation: Representation[Any], columns: Columns, c
     model = result.model.cpu()
     train_rows = columns.usable(columns.store.rows("train"))
     pick = np.random.default_rng(2).permutation(train_rows)[:EXEMPLARS]
-    settle(model, columns, pick[:6000])
+    settle(model, columns, np.random.default_rng(2).permutation(train_rows)[:6000])
     metrics: dict[str, Any] = {"steps": result.progress.step, "seconds": result.progress.seconds, "records": len(train_rows)}
     held = _held_out(columns, 4000)
     if len(held):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,19 @@ def test_extras_may_be_absent(folder: Path) -> None:
         model.generate(3, prior="exemplars")
     with pytest.raises(molvae.MolvaeError, match="no list of its training records"):
         model.generate(3, novel=True)
+
+
+def test_shipped_encoders_take_a_quarter_and_move_codes_little(tiny: Tiny, tmp_path: Path) -> None:
+    saved = checkpoint.load(tiny.checkpoint)
+    name, matrix = "encoder.big.weight", torch.randn(160, 128)
+    whole = replace(saved, weights={name: matrix, "decoder.big.weight": matrix, "encoder.vector": torch.randn(40_000)})
+    checkpoint.save(whole, tmp_path / "shipped", half=True)
+    stored = load_file(tmp_path / "shipped" / "weights.safetensors")
+    assert (stored[name].dtype, stored["decoder.big.weight"].dtype) == (torch.int8, torch.float16)
+    back = checkpoint.load(tmp_path / "shipped").weights
+    assert set(back) == set(whole.weights)
+    assert all(back[k].dtype == torch.float32 for k in back)
+    step = matrix.abs().amax(1, keepdim=True) / 127
+    assert bool(((back[name] - matrix).abs() <= 0.5001 * step).all())
+    checkpoint.save(replace(whole, weights=back), tmp_path / "again", half=True)
+    assert all(torch.equal(v, back[k]) for k, v in checkpoint.load(tmp_path / "again").weights.items())
