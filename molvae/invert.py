@@ -78,6 +78,7 @@ class _Search:
         self.landed = codes.clone()
         self.drawn = [0] * size
         self.tried: list[set[tuple[int, ...]]] = [set() for _ in range(size)]
+        self.texts: list[set[str]] = [set() for _ in range(size)]
 
     def run(self, draws: int) -> list[Inverted]:
         everyone = torch.arange(self.codes.shape[0])
@@ -112,7 +113,10 @@ class _Search:
                     record = self.sampler.representation.record(tokens)
                 except InvalidRecord:
                     continue
-                fresh.append((who, record))
+                text = self.sampler.representation.domain.write(record)
+                if text not in self.texts[who]:  # one record can be spelt in several ways
+                    self.texts[who].add(text)
+                    fresh.append((who, record))
         for at in range(0, len(fresh), BATCH):
             self._judge(fresh[at : at + BATCH])
 
