@@ -34,6 +34,7 @@ from molvae.validate import KnownKeys
 
 EXEMPLARS = 4_000
 LEDGER_ROWS = 300_000
+STARTED = "start.json"
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ def _begin(store: Store, config: Config, out: Path, resume: bool, start: Path | 
         model = build.vae(config, representation)
         _take_weights(model, saved.weights, start)
         place.write_text(json.dumps(representation.to_dict()), encoding="utf-8")
+        (out / STARTED).write_text(json.dumps(_history(saved)), encoding="utf-8")
         return representation, model
     else:
         r = config.representation
@@ -133,6 +135,12 @@ def _begin(store: Store, config: Config, out: Path, resume: bool, start: Path | 
     model.label_mean.copy_(torch.from_numpy(np.nan_to_num(scale.mean[index])))
     model.label_std.copy_(torch.from_numpy(np.nan_to_num(scale.std[index], nan=1.0)))
     return representation, model
+
+
+def _history(saved: checkpoint.Checkpoint) -> list[dict[str, Any]]:
+    """The runs that led to a checkpoint, the first one first, so that its card counts all training."""
+    mine = {"name": saved.representation.get("name", ""), "steps": saved.metrics.get("steps"), "seconds": saved.metrics.get("seconds")}
+    return [*saved.metrics.get("started_from", ()), mine]
 
 
 def _take_weights(model: VAE, weights: Mapping[str, Tensor], start: Path | str) -> None:
@@ -171,6 +179,8 @@ def finish(result: Fit, representation: Representation[Any], columns: Columns, c
     pick = np.random.default_rng(2).permutation(train_rows)[:EXEMPLARS]
     settle(model, columns, np.random.default_rng(2).permutation(train_rows)[:6000])
     metrics: dict[str, Any] = {"steps": result.progress.step, "seconds": result.progress.seconds, "records": len(train_rows)}
+    if (out / STARTED).exists():
+        metrics["started_from"] = json.loads((out / STARTED).read_text(encoding="utf-8"))
     held = _held_out(columns, 4000)
     if len(held):
         metrics |= _measure(model, columns, held, representation.labels.names)
@@ -244,6 +254,15 @@ def _origin(store: Store) -> dict[str, Any]:
     return whole | {k: request[k] for k in ("steps", "split", "fractions", "seed", "limit", "version") if k in request}
 
 
+def _before(metrics: Mapping[str, Any]) -> str:
+    runs = metrics.get("started_from", ())
+    if not runs:
+        return ""
+    return (
+        f", after {sum(r['steps'] for r in runs)} steps, {sum(r['seconds'] for r in runs) / 3600:.2f} hours of {len(runs)} earlier run(s)"
+    )
+
+
 def card(name: str, representation: Representation[Any], store: Store, config: Config, metrics: Mapping[str, Any]) -> str:
     """The model card in Markdown, from what is recorded; nothing in it is typed by hand."""
     held = {s: len(store.rows(s)) for s in ("valid", "test")}
@@ -251,7 +270,7 @@ def card(name: str, representation: Representation[Any], store: Store, config: C
         f"# {name}",
         "",
         f"Conditional VAE of {representation.domain.name}, written by molvae {molvae.__version__}. Seed {config.train.seed}, "
-        f"{metrics['steps']} steps, {metrics['seconds'] / 3600:.2f} hours of training.",
+        f"{metrics['steps']} steps, {metrics['seconds'] / 3600:.2f} hours of training{_before(metrics)}.",
         "",
         f"- reads: {', '.join(representation.views)} ({representation.source.name}, {len(representation.source_bpe)} tokens)",
         f"- writes: {representation.target.name} ({len(representation.target_bpe)} tokens)",

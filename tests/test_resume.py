@@ -116,6 +116,9 @@ def test_an_encoder_can_be_added_to_a_trained_model(tiny: Tiny, tmp_path: Path) 
     )
     train(store, first, tmp_path / "first")
     train(store, more, tmp_path / "more", start=tmp_path / "first" / "checkpoint")
+    more_card = molvae.load(tmp_path / "more").card
+    assert "1 steps" in more_card
+    assert "after 3 steps" in more_card
     assert molvae.load(tmp_path / "more").encode(["CCO"], views=["written"]).shape == (1, 16)
     with pytest.raises(CheckpointError, match="must begin with"):
         train(store, tiny_config(encoder__views=["graph"]), tmp_path / "other", start=tmp_path / "first" / "checkpoint")
