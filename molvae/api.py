@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from molvae.representation import Representation
 from molvae.request import Funnel, Generation, Need, Range, Request, Target
 from molvae.sample import BATCH, Sampler, noised, slerp
 from molvae.scorers import Guarded, ReportingScorer, of
-from molvae.search import Progress, Search
+from molvae.search import Progress
+from molvae.search.team import Interruptible
 from molvae.validate import KnownKeys, Validator
 
 # Half-widths that count as inside where the user names none, in label standard deviations.
@@ -57,6 +59,12 @@ def load(name: str | Path, *, checks: Sequence[str] | None = None, device: str =
     return Model(path, checkpoint.load(path), checks, device)
 
 
+def _sampler(path: Path, opened: tuple[Sequence[str] | None, str]) -> Sampler:
+    """The sampler of a model that another process has opened in this way."""
+    checks, device = opened
+    return Model(path, checkpoint.load(path), checks, device).sampler
+
+
 class Model:
     """A trained model with its domain. Codes are float32 arrays (n, D); properties are in their own units."""
 
@@ -65,6 +73,7 @@ class Model:
         if "domain" not in values:
             raise CheckpointError(path, "representation.json names no domain; get a fresh copy")
         self.path, self.config, self.card = path, saved.config, saved.card
+        self._opened = (None if checks is None else tuple(checks), device)
         self.metrics = dict(saved.metrics)
         self.name, self.version = str(values.get("name", path.name)), str(values.get("version", "unknown"))
         try:
@@ -236,19 +245,20 @@ class Model:
         *,
         budget: int = 10_000,
         scorers: Sequence[ReportingScorer | Guarded | str | Callable[..., Any]] = (),
-        workers: int = 1,
+        scorer_workers: int = 1,
         timeout: float = 60.0,
         keep: int = 100,
         on_progress: Callable[[Progress], None] | None = None,
-        on_search: Callable[[Search], None] | None = None,
+        on_search: Callable[[Interruptible], None] | None = None,
         **options: Any,
     ) -> Optimised:
         """Search for records that score well: at most ``budget`` distinct records are scored.
 
         objective: ``Objective.of(maximize="qed", constraint="tpsa<=90")``. scorers: where endpoints that the domain does not compute come
-        from: objects, texts such as "my_module:score" (``molvae.scorers.of``) or Python functions. workers, timeout: of each scorer, seconds
-        an evaluation. options: the fields of ``molvae.optimise.Plan``: sampler, seed, verify, novel, seconds, storage, study, out, resume,
-        recipe. Raises UsageError, UnknownName.
+        from: objects, texts such as "my_module:score" (``molvae.scorers.of``) or Python functions. scorer_workers, timeout: processes of each
+        scorer, seconds for an evaluation. options: the fields of ``molvae.search.plan.Plan``: workers (search processes; a script that asks
+        for several needs ``if __name__ == "__main__":``), sampler, seed, verify, novel, seconds, storage, study, out, resume, recipe, grace.
+        Raises UsageError, UnknownName.
         """
         known = [s if isinstance(s, ReportingScorer | Guarded) else of(s) for s in scorers]
         return optimise(
@@ -256,7 +266,8 @@ class Model:
             plan_for(objective, budget=budget, **options),
             known,
             model_name=self.name,
-            workers=workers,
+            scorer_workers=scorer_workers,
+            reopen=partial(_sampler, self.path, self._opened),
             timeout=timeout,
             keep=keep,
             on_progress=on_progress,

@@ -76,7 +76,9 @@ def load(path: Path | str) -> Checkpoint:
         raise CheckpointError(path, "representation.json is not one of molvae's; this folder holds something else")
     if representation.get("format") not in READABLE:
         found, writer = representation.get("format"), representation.get("version")
-        raise CheckpointError(path, f"it has format {found!r} (written by molvae {writer}), and this version reads up to {FORMAT}; update molvae")
+        raise CheckpointError(
+            path, f"it has format {found!r} (written by molvae {writer}), and this version reads up to {FORMAT}; update molvae"
+        )
     try:
         config = settings.load(path / "config.toml")
     except ConfigError as error:

@@ -4,44 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
+from optuna.trial import FrozenTrial
 
+from molvae.errors import UsageError
 from molvae.objectives import Objective
 from molvae.objectives.terms import Bounds
 from molvae.records import Candidate
 from molvae.sample import Sampler
-from molvae.scorers import Guarded, Scorer
-from molvae.search import Optimisation, Progress, Search, Settings
+from molvae.scorers import Scorer
+from molvae.search import Optimisation, Progress
 from molvae.search.journal import Journal
 from molvae.search.judge import Judge
+from molvae.search.plan import Plan, Scoring, search_for, usual_bounds
 from molvae.search.pool import Scored
-from molvae.search.sampler import Recipe
+from molvae.search.shared import Shelf
+from molvae.search.team import Gathered, Interruptible, Job, side_by_side
 
+__all__ = ["Optimised", "Plan", "candidates", "optimise", "plan_for", "usual_bounds"]
 
-@dataclass(frozen=True)
-class Plan:
-    """What a search is asked to do.
-
-    verify: score only records that pass the verdict. sampler: see ``molvae.search.samplers.NAMES``. storage, study: of Optuna; without a
-    storage the study lives in memory, and the folder ``out``, where given, keeps every scored record.
-    """
-
-    objective: Objective
-    budget: int = 10_000
-    sampler: str = "auto"
-    seed: int = 0
-    verify: bool = True
-    novel: bool = False
-    seconds: float = 0.0
-    storage: str | None = None
-    study: str | None = None
-    out: Path | None = None
-    resume: bool = False
-    recipe: Recipe = field(default_factory=Recipe)
+FILE, STUDY = "study.journal", "molvae"  # of a folder whose run has several workers
 
 
 @dataclass(frozen=True)
@@ -57,13 +42,6 @@ class Optimised:
     failures: Mapping[str, int]
 
 
-def usual_bounds(sampler: Sampler) -> dict[str, tuple[float, float]]:
-    """Mean plus and minus two standard deviations of the training data, for terms without bounds of their own."""
-    names = sampler.representation.labels.names
-    mean, std = sampler.model.label_mean.tolist(), sampler.model.label_std.tolist()
-    return {name: (m - 2 * s, m + 2 * s) for name, m, s in zip(names, mean, std, strict=True)}
-
-
 def optimise(
     sampler: Sampler,
     plan: Plan,
@@ -71,74 +49,92 @@ def optimise(
     *,
     model_name: str = "",
     bounds: Bounds | None = None,
-    workers: int = 1,
+    scorer_workers: int = 1,
     timeout: float = 60.0,
     keep: int = 100,
+    reopen: Callable[[], Sampler] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
-    on_search: Callable[[Search], None] | None = None,
+    on_search: Callable[[Interruptible], None] | None = None,
 ) -> Optimised:
-    """Run the search. workers, timeout: of each scorer, seconds for an evaluation. keep: candidates to deliver.
+    """Run the search. scorer_workers, timeout: of each scorer, seconds for an evaluation. keep: candidates to deliver.
 
-    on_search: handed the search before it starts, so that a signal handler can set ``interrupted``. Raises UsageError, UnknownName.
+    reopen: makes the sampler anew in another process, for a plan with several workers. on_search: handed the search before it starts, so
+    that a signal handler can set ``interrupted``. Raises UsageError, UnknownName, and MolvaeError where every worker was lost.
     """
-    domain, objective = sampler.representation.domain, plan.objective
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    guarded = [s if isinstance(s, Guarded) else Guarded(s, workers=workers, timeout=timeout) for s in scorers]
-    judge = Judge(domain, objective, guarded, {**usual_bounds(sampler), **(bounds or {})})
-    journal = None if plan.out is None else Journal(plan.out, described(plan, model_name, guarded), resume=plan.resume)
-    count = len(objective.terms) if objective.pareto else 1
-    settings = Settings(plan.budget, plan.seed, plan.sampler, count, objective.labels, plan.seconds, plan.recipe)
-    try:
-        search = Search(
-            sampler,
-            judge,
-            settings,
-            accept=_gate(sampler, plan),
-            features=domain.features,
-            storage=plan.storage,
-            name=plan.study,
-            note=None if journal is None else journal.note,
-        )
-        if journal is not None and plan.resume:
-            had = journal.trials(sampler.model.latent.width)
-            if plan.storage is None:
-                search.study.add_trials(had)
-            search.take_over(had)
-        if on_search is not None:
-            on_search(search)
-        found = search.run(on_progress)
-    finally:
-        for one in guarded:
-            one.close()
-    front = found.pool.front() if objective.pareto else []
+    if plan.workers < 1 or plan.grace <= 0:
+        raise UsageError(f"workers={plan.workers}, grace={plan.grace:g}: at least one process is wanted, and some seconds")
+    scoring = Scoring(tuple(scorers), scorer_workers, timeout, bounds)
+    with scoring.judge(sampler, plan.objective) as judge:
+        place, run = _storage(plan), _Run(sampler, plan, judge, on_progress, on_search)
+        description = plan.described(model_name, judge)
+        journal = None if plan.out is None else Journal(plan.out, description, resume=plan.resume)
+        if place is None:
+            found, failures = run.alone(journal)
+        else:
+            found, failures = run.shared(place, journal, description, scoring, reopen)
+    front = found.pool.front() if plan.objective.pareto else []
     chosen = [*front, *(s for s in found.best(keep) if s not in front)][: max(keep, len(front))]
-    return Optimised(candidates(sampler, chosen, judge), len(front), found, judge.failures())
+    return Optimised(candidates(sampler, chosen, judge), len(front), found, failures)
 
 
-def described(plan: Plan, model_name: str, scorers: Sequence[Guarded]) -> dict[str, Any]:
-    """What decides about the scores of a run, and so must be the same when it is resumed."""
-    return {
-        "model": model_name,
-        "objective": plan.objective.to_dict(),
-        "endpoints of scorers": [name for scorer in scorers for name in scorer.names],
-        "sampler": plan.sampler,
-        "seed": plan.seed,
-        "verify": plan.verify,
-        "novel": plan.novel,
-    }
+@dataclass(frozen=True)
+class _Run:
+    """One command's search, in memory or in a shared study."""
+
+    sampler: Sampler
+    plan: Plan
+    judge: Judge
+    on_progress: Callable[[Progress], None] | None
+    on_search: Callable[[Interruptible], None] | None
+
+    def alone(self, journal: Journal | None, shelf: Shelf | None = None) -> tuple[Optimisation, Mapping[str, int]]:
+        """In this process."""
+        search = search_for(self.plan, self.sampler, self.judge, shelf=shelf, note=None if journal is None else journal.note)
+        if shelf is None:
+            had = self._had(journal)
+            search.study.add_trials(had)
+            search.take_over(had)
+        if self.on_search is not None:
+            self.on_search(search)
+        return search.run(self.on_progress), self.judge.failures()
+
+    def shared(
+        self, place: str, journal: Journal | None, description: Mapping[str, Any], scoring: Scoring, reopen: Callable[[], Sampler] | None
+    ) -> tuple[Optimisation, Mapping[str, int]]:
+        """In a study that others may work on, with all of the plan's workers."""
+        name = self.plan.study if self.plan.storage else STUDY
+        shelf = Shelf.at(place, name, self.plan.objectives)
+        shelf.agree({key: value for key, value in description.items() if key not in ("sampler", "seed")})
+        shelf.add(self._had(journal))
+        domain = self.sampler.representation.domain
+        if self.plan.workers == 1:
+            found = self.alone(journal, shelf)
+        elif reopen is None:
+            raise UsageError(f"workers={self.plan.workers}, but no way to open the model in each of them; hand in reopen")
+        else:
+            job = Job(reopen, replace(self.plan, storage=place, study=shelf.study.study_name), scoring)
+            found = side_by_side(job, shelf, domain, self.on_progress, self.on_search)
+        if journal is not None:
+            every = Gathered(shelf, domain)
+            every.update()
+            journal.rewrite(every.rows())
+        return found
+
+    def _had(self, journal: Journal | None) -> list[FrozenTrial]:
+        return journal.trials(self.sampler.model.latent.width) if journal is not None and self.plan.resume else []
 
 
-def _gate(sampler: Sampler, plan: Plan) -> Callable[[Any], bool] | None:
-    validator, domain = sampler.validator, sampler.representation.domain
-    if not plan.verify and not plan.novel:
-        return None
-
-    def passes(record: Any) -> bool:
-        if plan.verify and not validator.verdict(record).ok:
-            return False
-        return not plan.novel or validator.novel(domain.key(record)) is not False
-
-    return passes
+def _storage(plan: Plan) -> str | None:
+    """Where the study is kept; None in memory. Raises UsageError for several workers without a place to share."""
+    if plan.storage is not None:
+        return plan.storage
+    file = None if plan.out is None else plan.out / FILE
+    if file is not None and (plan.workers > 1 or (plan.resume and file.exists())):
+        return f"journal:{file}"
+    if plan.workers > 1:
+        raise UsageError(f"{plan.workers} workers need a place to share; give out=DIR, or storage=URL and study=NAME")
+    return None
 
 
 def candidates(sampler: Sampler, chosen: Sequence[Scored], judge: Judge) -> list[Candidate]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 
 from molvae.cli.deliver import candidate_table, rows
 from molvae.cli.generate import ModelName
+from molvae.cli.search_report import write_records
 from molvae.cli.shared import DEFAULT_MODEL, State, add_row, epilog, new_table, number, open_model, state_of
 from molvae.errors import UsageError
 
@@ -17,12 +19,18 @@ if TYPE_CHECKING:
     from molvae.api import Model
     from molvae.objectives import Objective
     from molvae.optimise import Optimised
-    from molvae.search import Progress, Search
+    from molvae.search import Progress
+    from molvae.search.team import Interruptible
 
 FILES = ("candidates.csv", "all.csv")
 _SCORER = (
     "An endpoint of your own: module:function, file.py:function (both with :batch for lists), program:COMMAND, http://ADDRESS, "
     "sklearn:FILE; NAME= before it names it. Repeatable."
+)
+
+_STORAGE = (
+    "Keep the Optuna study there: postgresql+psycopg://USER@HOST/DATABASE, sqlite:///FILE or journal:FILE. The same command elsewhere, with "
+    "another folder, joins it: no record is scored twice."
 )
 
 
@@ -32,7 +40,8 @@ def register(app: typer.Typer) -> None:
         epilog=epilog(
             "molvae optimize --maximize qed --constraint 'tpsa<=90' --budget 5000 -o run",
             "molvae optimize --target logp=2.5±0.3 --minimize sa=1:5 --maximize qed=0.3:0.95*2 --contains c1ccncc1 -o run",
-            "molvae optimize --scorer activity=my_model.py:predict:batch --maximize activity --workers 4 -o run",
+            "molvae optimize --scorer activity=my_model.py:predict:batch --maximize activity --scorer-workers 4 -o run",
+            "molvae optimize --maximize qed --workers 4 --storage postgresql+psycopg://me@host/db --study qed -o here",
             "molvae optimize --maximize qed --minimize logp --pareto --budget 3000 -o front",
             "molvae optimize --maximize qed -o run --resume",
         )
@@ -62,48 +71,61 @@ def optimize(
     batch: Annotated[int, typer.Option(min=1, help="Records asked for at a time.")] = 64,
     novel: Annotated[bool, typer.Option("--novel", help="None of the training data.")] = False,
     verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Score only what passes the verdict.")] = True,
-    workers: Annotated[int, typer.Option(min=1, help="Processes of each scorer.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Search processes, side by side on one study.")] = 1,
+    scorer_workers: Annotated[int, typer.Option(min=1, help="Processes of each scorer, in each search process.")] = 1,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for one evaluation of a scorer.")] = 60.0,
     minutes: Annotated[float, typer.Option(min=0, help="Stop after so long; 0 for no limit.")] = 0.0,
-    storage: Annotated[str | None, typer.Option(metavar="URL", help="Keep the Optuna study there, as sqlite:///study.db.")] = None,
+    storage: Annotated[str | None, typer.Option(metavar="URL", help=_STORAGE)] = None,
     study: Annotated[str | None, typer.Option(help="The study's name.", show_default="the folder's")] = None,
     keep: Annotated[int, typer.Option("-n", min=1, help="Candidates to deliver.")] = 100,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="An HTML page of the run in its folder.")] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run in the folder stopped; nothing is scored twice.")] = False,
     seed: Annotated[int, typer.Option(help="Fixes every random number.")] = 0,
 ) -> None:
     """Search for the records that score best: every one valid, checked and scored once. Ctrl-C stops after the batch and keeps all."""
-    from molvae.objectives import Objective
     from molvae.scorers import of
     from molvae.search.sampler import Recipe
 
     state = state_of(context)
-    needs = [("scaffold", scaffold)] if scaffold is not None else []
-    needs += [("contains", query) for query in contains or ()]
     terms: dict[str, Any] = {"maximize": maximize or (), "minimize": minimize or (), "target": target or (), "range": range_ or ()}
-    terms |= {"constraint": constraint or (), "needs": needs, "similar": similar or ()}
-    if objective is not None and any(terms.values()):
-        raise UsageError("--objective FILE together with terms on the command line; give one or the other")
-    wanted = Objective.from_toml(objective) if objective is not None else Objective.of(**terms, pareto=pareto)
+    needs = [*(("scaffold", query) for query in [scaffold] if query is not None), *(("contains", query) for query in contains or ())]
+    wanted = _objective(objective, {**terms, "constraint": constraint or (), "needs": needs, "similar": similar or ()}, pareto)
     loaded = open_model(state, model)
-    scorers = [of(spec, trust=trust, featurise=_features(loaded)) for spec in scorer or ()]
     options = {"sampler": sampler, "seed": seed, "verify": verify, "novel": novel, "seconds": 60 * minutes, "resume": resume}
-    options |= {"storage": storage, "study": study or (out.name if storage else None), "out": out, "recipe": Recipe(batch=batch)}
-    found = _run(state, loaded, wanted, budget=budget, scorers=scorers, workers=workers, timeout=timeout, keep=keep, **options)
-    _deliver(state, loaded, wanted, found, out)
+    place = {"storage": storage, "study": study or (out.name if storage else None), "out": out}
+    options |= {"workers": workers, "recipe": Recipe(batch=batch), **place}
+    scorers = [of(spec, trust=trust, featurise=_features(loaded)) for spec in scorer or ()]
+    scoring = {"scorers": scorers, "scorer_workers": scorer_workers, "timeout": timeout}
+    found = _run(state, loaded, wanted, budget=budget, keep=keep, **scoring, **options)
+    _deliver(state, loaded, wanted, found, out, page=report, options={"budget": budget, **options})
+
+
+def _objective(file: Path | None, terms: dict[str, Any], pareto: bool) -> Objective:
+    """From a file or from the terms. Raises UsageError for both, and for what is neither."""
+    from molvae.objectives import Objective
+
+    if file is None:
+        return Objective.of(**terms, pareto=pareto)
+    if any(terms.values()):
+        raise UsageError("--objective FILE together with terms on the command line; give one or the other")
+    return Objective.from_toml(file)
 
 
 def _features(model: Model) -> Any:
     """Texts to the counts that scikit-learn models of this package are given, where the domain has any."""
-    features = model.domain.features
-    if features is None:
+    if model.domain.features is None:
         return None
-    return lambda text: features([model.domain.parse(text)])[0]
+    return partial(_counts, model.domain.features, model.domain.parse)
+
+
+def _counts(features: Any, parse: Any, text: str) -> Any:
+    return features([parse(text)])[0]
 
 
 def _run(state: State, model: Model, objective: Objective, *, budget: int, **options: Any) -> Optimised:
     with state.progress() as bars:
         task = bars.add_task("searching", total=budget)
-        running: list[Search] = []
+        running: list[Interruptible] = []
 
         def tick(now: Progress) -> None:
             share = now.counts["valid"] / max(1, now.counts["drawn"])
@@ -122,13 +144,14 @@ def _run(state: State, model: Model, objective: Objective, *, budget: int, **opt
                 signal.signal(which, handler)
 
 
-def _deliver(state: State, model: Model, objective: Objective, found: Optimised, out: Path) -> None:
+def _deliver(state: State, model: Model, objective: Objective, found: Optimised, out: Path, **report: Any) -> None:
     """Files, tables and the JSON result."""
     from molvae.report.write import write
 
     search = found.search
     write(found.candidates, out / FILES[0], text_column=model.domain.column, key_column="key", exporters=model.domain.exporters)
     _write_all(model, found, out / FILES[1])
+    files = [*FILES, *write_records(model, objective, found, out, files=FILES, **report)]
     if found.candidates:
         state.show(candidate_table(found.candidates, model.domain, 10))
     table = new_table(None, "search", "", right=("",))
@@ -143,7 +166,7 @@ def _deliver(state: State, model: Model, objective: Objective, found: Optimised,
     for reason, count in found.failures.items():
         add_row(table, f"lost: {reason}", str(count))
     add_row(table, "seconds, of them in scorers", f"{search.seconds:.0f}, {search.scorer_seconds:.0f}")
-    state.show(table, f"written: {out}/{{{','.join(FILES)}}}")
+    state.show(table, f"written: {out}/{{{','.join(files)}}}")
     state.result(
         {
             "candidates": rows(found.candidates, model.domain),
@@ -157,6 +180,8 @@ def _deliver(state: State, model: Model, objective: Objective, found: Optimised,
             "folder": out,
         }
     )
+    for lost in search.warnings:
+        state.warn(f"{lost}; what it had claimed went to the others")
     if search.stopped != "budget":
         state.warn(f"stopped before the budget was spent: {search.stopped}; go on with --resume")
     if not found.candidates:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from molvae.errors import UsageError
@@ -38,6 +39,11 @@ THEME = {
 
 MAX_VECTOR_POINTS = 3000
 MAX_TARGET_LINES = 6
+MAX_LINE_POINTS = 600
+MAX_MAP_POINTS = 400  # beyond, points that each have a colour of their own become an image
+
+# From violet to amber: neither end vanishes on a light or a dark ground.
+_MAP = LinearSegmentedColormap.from_list("violet to amber", mpl.colormaps["plasma"](np.linspace(0.15, 0.85, 64)))
 
 _STYLE = {
     "svg.fonttype": "none",
@@ -134,6 +140,164 @@ def scatter(
         return _svg(figure, f"{y.axis} against {x.axis}")
 
 
+def convergence(calls: Sequence[int], lines: Mapping[str, Sequence[float]], share: Sequence[float], *, axis: str, share_label: str) -> str:
+    """Lines (n,) against the scorer's calls (n,), NaN where not yet known, above a share (n,) in [0, 1].
+
+    The upper panel is left out where no line has a known value. Raises UsageError where lengths differ or there is no call.
+    """
+    if not len(calls) or any(len(values) != len(calls) for values in (share, *lines.values())):
+        raise UsageError(
+            f"lengths differ or nothing to draw: {len(calls)} calls, {[len(v) for v in lines.values()]} values, {len(share)} shares"
+        )
+    kept = np.unique(np.linspace(0, len(calls) - 1, min(len(calls), MAX_LINE_POINTS)).round().astype(np.int64))
+    x = np.asarray(calls, np.float64)[kept]
+    known = {name: np.asarray(values, np.float64)[kept] for name, values in lines.items()}
+    shown = any(np.isfinite(values).any() for values in known.values())
+    with _style(f"convergence {axis}"):
+        figure = _figure(11.0, 3.6 if shown else 1.5)
+        panels = figure.subplots(2 if shown else 1, 1, sharex=True, squeeze=False, height_ratios=[3, 1] if shown else [1])[:, 0]
+        if shown:
+            for (name, values), colour in zip(known.items(), (ACCENT, OUTSIDE, INSIDE), strict=False):
+                marker = "o" if np.isfinite(values).sum() == 1 else ""
+                panels[0].step(x, values, where="post", color=colour, linewidth=1.6, label=name, marker=marker, markersize=4)
+            panels[0].set_ylabel(axis)
+            panels[0].legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8.5)
+        panels[-1].plot(x, np.asarray(share, np.float64)[kept], color=FAINT, linewidth=1.3, marker="o" if len(x) == 1 else "", markersize=4)
+        panels[-1].set_ylim(-0.04, 1.04)
+        panels[-1].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        panels[-1].set_ylabel(share_label)
+        panels[-1].set_xlabel("calls of the scorer")
+        panels[-1].xaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))
+        for axes in panels:
+            _plain(axes)
+            axes.grid()
+        figure.align_ylabels()
+        return _svg(figure, f"{axis} against calls")
+
+
+def distribution(request: PropertyRequest, values: Sequence[float], marked: Sequence[bool], *, marked_label: str) -> str:
+    """Shares of all values (n,) in each bin, and of the marked ones among them (n,); tolerance or range as a band.
+
+    Unknown values are left out. Raises UsageError where none is left, or where lengths differ.
+    """
+    if len(values) != len(marked):
+        raise UsageError(f"lengths differ: {len(values)} values of {request.name!r}, {len(marked)} marks")
+    everything = np.array([v for v in values if math.isfinite(v)])
+    if not len(everything):
+        raise UsageError(f"property {request.name!r} has no known value to draw")
+    best = np.array([v for v, m in zip(values, marked, strict=True) if m and math.isfinite(v)])
+    edges = _edges(everything)
+    with _style(f"distribution {request.name}"):
+        figure, axes = _axes()
+        axes.hist(everything, edges, weights=np.full(len(everything), 100 / len(everything)), color=FAINT, alpha=0.45, label="all scored")
+        if len(best):
+            weights = np.full(len(best), 100 / len(best))
+            axes.hist(best, edges, weights=weights, histtype="step", color=INSIDE, linewidth=1.7, label=marked_label)
+        targets = _targets(request, ())
+        _band(axes.axvspan, axes.get_xlim(), request, targets)
+        _legend(axes)
+        axes.set_xlabel(f"{request.axis}: {wish}" if (wish := request.wish()) else request.axis)
+        axes.set_ylabel("share of records (%)")
+        axes.grid(axis="y")
+        return _svg(figure, f"Distribution of {request.axis}")
+
+
+def front(x: PropertyRequest, y: PropertyRequest, x_values: Sequence[float], y_values: Sequence[float], on_front: Sequence[bool]) -> str:
+    """Two values (n,) of all records against each other, with those on the Pareto front (n,) marked. Raises UsageError as ``scatter``."""
+    if not len(x_values) == len(y_values) == len(on_front):
+        raise UsageError(f"lengths differ: {len(x_values)} {x.name!r} values, {len(y_values)} {y.name!r} values, {len(on_front)} marks")
+    points = [(a, b, m) for a, b, m in zip(x_values, y_values, on_front, strict=True) if math.isfinite(a) and math.isfinite(b)]
+    if not points:
+        raise UsageError(f"no record has both {x.name!r} and {y.name!r}")
+    with _style(f"front {x.name} {y.name}"):
+        figure, axes = _axes()
+        for state, label, colour, size in ((False, "scored", FAINT, 9), (True, "on the front", INSIDE, 20)):
+            chosen = [(a, b) for a, b, m in points if bool(m) is state]
+            if chosen:
+                raster = len(chosen) > MAX_MAP_POINTS
+                axes.scatter(
+                    [a for a, _ in chosen],
+                    [b for _, b in chosen],
+                    s=size,
+                    color=colour,
+                    alpha=0.75,
+                    linewidths=0,
+                    label=label,
+                    rasterized=raster,
+                )
+        _legend(axes)
+        axes.set_xlabel(f"{x.axis}: {wish}" if (wish := x.wish()) else x.axis)
+        axes.set_ylabel(f"{y.axis}: {wish}" if (wish := y.wish()) else y.axis)
+        axes.grid()
+        return _svg(figure, f"{y.axis} against {x.axis}, Pareto front")
+
+
+def latent_map(
+    points: NDArray[np.float64],
+    values: Sequence[float],
+    marked: Sequence[bool],
+    *,
+    axes_labels: tuple[str, str],
+    label: str,
+    marked_label: str,
+) -> str:
+    """Points (n, 2) coloured by a value (n,), grey where it is NaN, with rings around the marked ones (n,).
+
+    Raises UsageError where lengths differ or there is no point.
+    """
+    colours, rings = np.asarray(values, np.float64), np.asarray(marked, bool)
+    if not len(points) == len(colours) == len(rings) or not len(points):
+        raise UsageError(f"lengths differ or nothing to draw: {len(points)} points, {len(colours)} values, {len(rings)} marks")
+    known = np.isfinite(colours)
+    raster = len(points) > MAX_MAP_POINTS
+    with _style("latent map"):
+        figure = _figure(6.4, 4.4)
+        axes = _plain(figure.add_subplot())
+        if not known.all():
+            axes.scatter(
+                points[~known, 0],
+                points[~known, 1],
+                s=9,
+                color=FAINT,
+                alpha=0.4,
+                linewidths=0,
+                label="not usable",
+                rasterized=raster,
+            )
+        if known.any():
+            order = np.flatnonzero(known)[np.argsort(colours[known], kind="stable")]  # the best are drawn last, on top
+            shades = axes.scatter(points[order, 0], points[order, 1], s=14, c=colours[order], cmap=_MAP, linewidths=0, rasterized=raster)
+            bar = figure.colorbar(shades, ax=axes, label=label, aspect=30, pad=0.02)
+            bar.outline.set_visible(False)
+            for part in bar.ax.collections:  # 256 patches of colour: an image is smaller
+                part.set_rasterized(True)
+        if rings.any():
+            axes.scatter(points[rings, 0], points[rings, 1], s=62, facecolors="none", edgecolors=INK, linewidths=1.3, label=marked_label)
+        _legend(axes)
+        axes.set_xlabel(axes_labels[0])
+        axes.set_ylabel(axes_labels[1])
+        axes.grid()
+        return _svg(figure, f"Latent map coloured by {label}")
+
+
+def origins(names: Sequence[str], everything: Sequence[float], best: Sequence[float], *, labels: tuple[str, str]) -> str:
+    """Two shares, in [0, 1], for each name: of all records and of the best ones. Raises UsageError where lengths differ or nothing is there."""
+    if not len(names) == len(everything) == len(best) or not names:
+        raise UsageError(f"lengths differ or nothing to draw: {len(names)} names, {len(everything)} and {len(best)} shares")
+    places = np.arange(len(names), dtype=np.float64)
+    with _style("origins"):
+        figure = _figure(6.4, 1.0 + 0.27 * len(names))
+        axes = _plain(figure.add_subplot())
+        axes.barh(places - 0.19, 100 * np.asarray(everything), height=0.36, color=FAINT, alpha=0.6, label=labels[0])
+        axes.barh(places + 0.19, 100 * np.asarray(best), height=0.36, color=INSIDE, label=labels[1])
+        axes.set_yticks(places, list(names))
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_xlabel("share of records (%)")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=8.5)
+        axes.grid(axis="x")
+        return _svg(figure, "Moves that proposed the records")
+
+
 def themed(svg: str) -> str:
     """The figure with its colours replaced by CSS variables, for embedding in a page that defines them."""
     for colour, variable in THEME.items():
@@ -148,13 +312,27 @@ def _style(salt: str) -> AbstractContextManager[None]:
 
 
 def _axes() -> tuple[Figure, Axes]:
+    figure = _figure(4.0, 2.8)
+    return figure, _plain(figure.add_subplot())
+
+
+def _figure(width: float, height: float) -> Figure:
     # A Figure of its own, not pyplot: no global state, no display.
-    figure = Figure(figsize=(4.0, 2.8), layout="constrained", dpi=150)
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
     figure.patch.set_visible(False)
-    axes = figure.add_subplot()
+    return figure
+
+
+def _plain(axes: Axes) -> Axes:
     axes.patch.set_visible(False)
     axes.tick_params(length=3)
-    return figure, axes
+    return axes
+
+
+def _legend(axes: Axes) -> None:
+    """What is what, above the axes, where there is something to tell."""
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, handletextpad=0.3, columnspacing=1.2, fontsize=8.5)
 
 
 def _targets(request: PropertyRequest, asked: Sequence[float]) -> list[float]:

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 
 from molvae.errors import DataError, UsageError
 from molvae.search.pool import Scored
-from molvae.search.sampler import space
+from molvae.search.trials import Known, finished
 
 NAME = "scored.jsonl"
 PLAN = "objective.json"
@@ -45,9 +45,17 @@ class Journal:
 
     def note(self, scored: Sequence[tuple[Scored, FrozenTrial]]) -> None:
         """Append a batch and see it onto the disk."""
-        lines = [json.dumps(_line(one, trial)) for one, trial in scored]
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write("".join(line + "\n" for line in lines))
+        self._write(self.path, "a", scored)
+
+    def rewrite(self, scored: Sequence[tuple[Scored, FrozenTrial]]) -> None:
+        """Put this in the place of all that was noted: of a shared study, where each worker knows its own batches alone."""
+        part = self.path.with_name(f".{NAME}")
+        self._write(part, "w", scored)
+        part.replace(self.path)
+
+    def _write(self, path: Path, mode: str, scored: Sequence[tuple[Scored, FrozenTrial]]) -> None:
+        with path.open(mode, encoding="utf-8") as file:
+            file.write("".join(json.dumps(_line(one, trial)) + "\n" for one, trial in scored))
             file.flush()
             os.fsync(file.fileno())
 
@@ -89,16 +97,7 @@ def _line(one: Scored, trial: FrozenTrial) -> dict[str, Any]:
 
 
 def _trial(line: Mapping[str, Any], width: int) -> FrozenTrial:
-    result = [float(v) for v in line["result"]]
     values = {str(k): math.nan if v is None else float(v) for k, v in line["values"].items()}
-    attributes = {"text": str(line["text"]), "key": str(line["key"]), "values": values, "origin": str(line["origin"])}
-    violations = [float(v) for v in line["violations"]]
-    code = [float(v) for v in line["code"]]
-    known = len(code) == width
-    return create_trial(
-        state=TrialState.COMPLETE if result else TrialState.FAIL,
-        values=result or None,
-        params={f"z{k}": v for k, v in enumerate(code)} if known else {},
-        distributions=space(width) if known else {},
-        user_attrs={**attributes, **({"violations": violations} if violations else {})},
-    )
+    result, violations = ([float(v) for v in line[name]] for name in ("result", "violations"))
+    one = Known(str(line["text"]), str(line["key"]), tuple(result), tuple(violations), str(line["origin"]))
+    return finished(one, values, [float(v) for v in line["code"]], width)

@@ -5,22 +5,28 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import optuna
 import torch
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from molvae.errors import InvalidRecord, UsageError
 from molvae.sample import Sampler
+from molvae.search.moves import MOVES
 from molvae.search.pool import Pool, Scored
-from molvae.search.sampler import LatentSampler, Recipe, space
+from molvae.search.sampler import LatentSampler, Recipe
 from molvae.search.samplers import optuna_sampler
+from molvae.search.shared import Member, Shared, Shelf
+from molvae.search.storage import sync
 from molvae.search.surrogate import Features
+from molvae.search.trials import Known, finished, is_scored, known, open_trial, space
 
 POINT_LEVEL = 0.5  # noise level at which the points of Optuna's own samplers are decoded: precise enough to be a function of the point
+WAIT = 0.3  # seconds between two looks, where others are at all that the budget has left
 WORST = 1e3  # violation of a point that decodes to nothing: visible to samplers, which a failed trial is not
 
 
@@ -64,7 +70,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Optimisation:
-    """All that was scored, in the order of the calls, and how. stopped: "budget", "time", "exhausted" or "interrupted"."""
+    """All that was scored, in the order of the calls, and how.
+
+    stopped: "budget", "time", "exhausted", "interrupted", or "workers lost". warnings: of workers that were lost, and how.
+    """
 
     pool: Pool
     study: Study
@@ -72,6 +81,7 @@ class Optimisation:
     scorer_seconds: float
     counts: Mapping[str, float]
     stopped: str
+    warnings: tuple[str, ...] = ()
 
     def best(self, count: int) -> list[Scored]:
         """The best feasible records."""
@@ -81,11 +91,22 @@ class Optimisation:
 Note = Callable[[Sequence[tuple[Scored, FrozenTrial]]], None]
 
 
+@dataclass(frozen=True)
+class Ticket:
+    """A trial under way. trial: absent where it was entered with its proposal's code, in one write, rather than asked for."""
+
+    number: int
+    text: str
+    key: str
+    trial: Trial | None = None
+
+
 class Search:
     """One search in one study.
 
-    accept: a test of records before they are scored. storage, name: of the study, as Optuna names them; the trials that are there already
-    are taken over and count. note: told of every batch as soon as it is scored, for a journal.
+    accept: a test of records before they are scored. storage, name: of the study, as ``Shelf`` and Optuna name them; the trials that
+    are there already are taken over and count. A study in a storage is one that others may work on too, see ``shared``, and member says who
+    this worker is among them. note: told of every batch as soon as it is scored, for a journal.
     """
 
     def __init__(
@@ -96,28 +117,30 @@ class Search:
         *,
         accept: Callable[[Any], bool] | None = None,
         features: Features | None = None,
-        storage: Any = None,
+        storage: BaseStorage | str | None = None,
         name: str | None = None,
         note: Note | None = None,
+        member: Member | None = None,
     ) -> None:
         if settings.budget < 1:
             raise UsageError(f"budget {settings.budget}; wanted at least one call of the scorer")
         self.sampler, self.evaluate, self.settings, self.accept, self.note = sampler, evaluate, settings, accept, note
-        ours = settings.sampler in ("auto", "local")
-        self.latent = LatentSampler(sampler, settings.recipe, seed=settings.seed, accept=accept, features=features)
+        self.ours = settings.sampler in ("auto", "local")
+        if isinstance(storage, str):
+            shelf = Shelf.at(storage, name, settings.objectives)
+        else:
+            shelf = Shelf.of(InMemoryStorage() if storage is None else storage, name, settings.objectives)
+        self.storage, self.study = shelf.storage, shelf.study
+        self.shared = None if storage is None else Shared(self.study, self.storage, member or Member())
+        seed = settings.seed if self.shared is None else self.shared.seed(settings.seed)
+        self.latent = LatentSampler(sampler, settings.recipe, seed=seed, accept=accept, features=features)
+        self.study.sampler = self.latent if self.ours else optuna_sampler(settings.sampler, seed)
         self.space = space(sampler.model.latent.width)
-        self.study = optuna.create_study(
-            directions=["maximize"] * settings.objectives,
-            sampler=self.latent if ours else optuna_sampler(settings.sampler, settings.seed),
-            storage=storage,
-            study_name=name,
-            load_if_exists=storage is not None,
-        )
-        self.ours = ours
         self.scorer_seconds = 0.0
         self.told: dict[str, Evaluation] = {}
         self.interrupted = False
-        self.take_over(self.study.get_trials(deepcopy=False))
+        if self.shared is not None:
+            self.take_over(self.shared.look())
 
     @property
     def pool(self) -> Pool:
@@ -125,68 +148,128 @@ class Search:
         return self.latent.pool
 
     def take_over(self, trials: Sequence[FrozenTrial]) -> None:
-        """Records that were scored before, by this study or as read from a journal: never scored again."""
-        done: list[tuple[str, str, tuple[float, ...], tuple[float, ...]]] = []
+        """Records that were scored before, by others or as read from a journal: never scored again."""
+        first = not self.told
+        done: list[Known] = []
         for trial in trials:
-            text, key = trial.user_attrs.get("text"), trial.user_attrs.get("key")
-            if not trial.state.is_finished() or not isinstance(text, str) or not isinstance(key, str) or key in self.told:
+            if not is_scored(trial) or (one := known(trial)).key in self.told:
                 continue
-            values = tuple(trial.values or ()) if trial.state == TrialState.COMPLETE else ()
-            violations = tuple(float(v) for v in trial.user_attrs.get("violations", ()))
-            self.told[key] = Evaluation(values[0] if len(values) == 1 else math.nan, {}, violations, values if len(values) > 1 else ())
-            done.append((text, key, values, violations))
-        if done:
+            several = one.values if len(one.values) > 1 else ()
+            self.told[one.key] = Evaluation(one.values[0] if len(one.values) == 1 else math.nan, {}, one.violations, several)
+            done.append(one)
+        if done and first:
             self.latent.warm(done)
+        elif done:
+            self.latent.share(done)
         for trial in trials:
             self.pool.annotate(str(trial.user_attrs.get("key", "")), trial.user_attrs.get("values", {}))
 
     def run(self, on_progress: Callable[[Progress], None] | None = None) -> Optimisation:
         """Search until the budget or the time is spent, or ``interrupted`` is set."""
-        settings, started = self.settings, time.monotonic()
-        stopped, idle = "budget", 0
-        while len(self.pool) < settings.budget:
-            before = len(self.pool)
+        started = time.monotonic()
+        if self.shared is not None:
+            self.shared.enter()
+        try:
+            stopped = self._search(started, on_progress)
+        finally:
+            if self.shared is not None:
+                self.shared.leave()
+                sync(self.storage)
+        return Optimisation(self.pool, self.study, time.monotonic() - started, self.scorer_seconds, self.latent.report(), stopped)
+
+    def _search(self, started: float, on_progress: Callable[[Progress], None] | None) -> str:
+        """Batches, until there is a reason to stop, which is returned."""
+        settings, idle = self.settings, 0
+        while True:
+            others = self._catch_up()
+            room = settings.budget - len(self.pool) - others
+            if len(self.pool) >= settings.budget:
+                return "budget"
             if self.interrupted:
-                stopped = "interrupted"
-                break
+                return "interrupted"
             if settings.seconds and time.monotonic() - started > settings.seconds:
-                stopped = "time"
-                break
-            self._batch(min(settings.recipe.batch, settings.budget - before))
-            idle = 0 if len(self.pool) > before else idle + 1
+                return "time"
+            if room > 0:
+                idle = 0 if self._batch(min(settings.recipe.batch, room)) else idle + 1
+            else:
+                time.sleep(WAIT)  # others are at the rest; should they die over it, it is this worker's
             if on_progress is not None:
                 on_progress(self._progress(time.monotonic() - started))
             if idle == 50:
-                stopped = "exhausted"
-                break
-        return Optimisation(self.pool, self.study, time.monotonic() - started, self.scorer_seconds, self.latent.report(), stopped)
+                return "exhausted"
+
+    def _catch_up(self) -> int:
+        """Take over what others scored; how many records they are at."""
+        if self.shared is None:
+            return 0
+        self.take_over(self.shared.look())
+        self.latent.avoid = frozenset(self.shared.claims.values())
+        return self.shared.others(self.told)
 
     # --- one batch -----------------------------------------------------------------------------------------------------------------
 
-    def _batch(self, count: int) -> None:
-        """Ask, score what is new, tell. Trials of points that decode to nothing new are told without a call of the scorer."""
-        asked: list[tuple[Trial, str, str]] = []
-        mine: set[str] = set()
+    def _batch(self, count: int) -> int:
+        """Ask, score what is new, tell. How many were scored."""
+        tickets = self._ask(count) if self.shared is None else self._claim(self.shared, count)
+        begun = time.monotonic()
+        results = self.evaluate([ticket.text for ticket in tickets]) if tickets else []
+        self.scorer_seconds += time.monotonic() - begun
+        fresh: list[tuple[Scored, FrozenTrial]] = []
+        for ticket, result in zip(tickets, results, strict=True):
+            frozen = self._tell(ticket, result)
+            self.pool.annotate(ticket.key, result.values)
+            fresh.append((self.pool[ticket.key], frozen))
+        if self.note is not None and fresh:
+            self.note(fresh)
+        if self.shared is not None:
+            sync(self.storage)
+        return len(fresh)
+
+    def _ask(self, count: int) -> list[Ticket]:
+        """Trials with records to score. Those of points that decode to nothing new are told without a call of the scorer."""
+        asked: dict[str, Ticket] = {}
         for _ in range(count):
             trial = self.study.ask(self.space)
             found = self._record(trial)
             if found is None:
                 self._tell_nothing(trial)
-            elif found[1] in self.told or found[1] in mine:
-                self._tell_again(trial, *found)
+            elif found[1] in self.told or found[1] in asked:
+                self._tell_again(trial, found[1])
             else:
-                mine.add(found[1])
-                asked.append((trial, *found))
-        begun = time.monotonic()
-        results = self.evaluate([text for _, text, _ in asked]) if asked else []
-        self.scorer_seconds += time.monotonic() - begun
-        fresh: list[tuple[Scored, FrozenTrial]] = []
-        for (trial, text, key), result in zip(asked, results, strict=True):
-            frozen = self._tell(trial, text, key, result)
-            self.pool.annotate(key, result.values)
-            fresh.append((self.pool[key], frozen))
-        if self.note is not None and fresh:
-            self.note(fresh)
+                asked[found[1]] = Ticket(trial.number, *found, trial)
+        return list(asked.values())
+
+    def _claim(self, shared: Shared, count: int) -> list[Ticket]:
+        """The same in a shared study, of trials that no other worker has."""
+        if self.ours:
+            # Entered with their codes, in one write each: asking writes each dimension by itself, to a file or a database.
+            proposals = {p.key: p for p in self.latent.take_next(count)}
+            rows = [(p.text, p.key, shared.member.token, MOVES[p.move].name, self.latent.code(p)) for p in proposals.values()]
+            self.study.add_trials([open_trial(*row) for row in rows])
+            asked = {p.key: Ticket(-1, p.text, p.key) for p in proposals.values()}
+        else:
+            asked = {ticket.key: ticket for ticket in self._ask(count)}
+            for ticket in asked.values():
+                for name, value in (("text", ticket.text), ("worker", shared.member.token), ("key", ticket.key)):
+                    shared.note(ticket.number, name, value)
+        if not asked:
+            return []
+        settled = shared.settle(asked, self.told, self.settings.budget)
+        self.take_over(settled.scored)
+        for key, number in settled.refused.items():
+            self._give_up(shared, replace(asked[key], number=number))
+        if self.ours:
+            self.latent.open |= {number: proposals[key] for key, number in settled.held.items()}
+        return [replace(asked[key], number=number) for key, number in settled.held.items()]
+
+    def _give_up(self, shared: Shared, ticket: Ticket) -> None:
+        """End a trial on a record that another worker has."""
+        if ticket.trial is not None and ticket.key in self.told:
+            shared.note(ticket.number, "again", True)
+            self._tell_again(ticket.trial, ticket.key)
+        else:
+            self.study.tell(ticket.number, state=TrialState.PRUNED)
+        shared.told(ticket.key)
 
     def _record(self, trial: Trial) -> tuple[str, str] | None:
         """Text and key of the trial's record; None where its point decodes to none that is accepted."""
@@ -207,39 +290,67 @@ class Search:
         text = self.sampler.representation.domain.write(record)
         return text, text
 
-    def _tell(self, trial: Trial, text: str, key: str, result: Evaluation) -> FrozenTrial:
-        trial.set_user_attr("text", text)
-        trial.set_user_attr("key", key)
-        if result.values:
-            trial.set_user_attr("values", dict(result.values))
-        self._constrain(trial, 0.0, result.violations)
-        values = list(result.objectives) if self.settings.objectives > 1 else [result.score]
-        self.told[key] = result
-        failed = math.isnan(result.score) or any(math.isnan(v) for v in values)
-        frozen = self.study.tell(trial, state=TrialState.FAIL) if failed else self.study.tell(trial, values)
-        if not self.ours:
-            violations = tuple(float(v) for v in result.violations)
-            self.latent.take(text, key, () if failed else tuple(values), violations)
-            self.latent.fresh.clear()
+    def _tell(self, ticket: Ticket, result: Evaluation) -> FrozenTrial:
+        several = self.settings.objectives > 1
+        values = tuple(result.objectives) if several else (result.score,)
+        if math.isnan(result.score) or any(math.isnan(v) for v in values):
+            values = ()
+        one = Known(ticket.text, ticket.key, values, _capped(result.violations))
+        try:
+            frozen = self._finish(ticket, one, result)
+        except UpdateFinishedTrialError:
+            # This worker was silent for so long, say on a machine put to sleep, that others took it for dead and failed its trial. What it
+            # scored is told in a trial of its own; where another scored the record again since, readers keep to the first of the two.
+            params = () if ticket.trial is None else tuple(ticket.trial.params.values())
+            proposal = self.latent.open.pop(ticket.number, None)
+            code = params if proposal is None else self.latent.code(proposal)
+            frozen = finished(one, result.values, code, len(self.space))
+            self.study.add_trial(frozen)
+            self.latent.share([one])
+        self.told[ticket.key] = result
+        if self.shared is not None:
+            self.shared.told(ticket.key)
         return frozen
+
+    def _finish(self, ticket: Ticket, one: Known, result: Evaluation) -> FrozenTrial:
+        """Tell the trial, and the sampler where it does not hear of it from the study."""
+        self._note(ticket, "values", dict(result.values))
+        if ticket.trial is not None:
+            self._note(ticket, "text", one.text)
+            self._note(ticket, "key", one.key)
+            self._constrain(ticket.trial, 0.0, result.violations)
+        elif one.violations:
+            self._note(ticket, "violations", list(one.violations))
+        if not one.values:
+            self._note(ticket, "failed", True)
+        frozen = self.study.tell(ticket.number, list(one.values)) if one.values else self.study.tell(ticket.number, state=TrialState.FAIL)
+        if not self.ours:
+            self.latent.share([one])
+        return frozen
+
+    def _note(self, ticket: Ticket, name: str, value: object) -> None:
+        if ticket.trial is not None:
+            ticket.trial.set_user_attr(name, value)
+        elif self.shared is not None:
+            self.shared.note(ticket.number, name, value)
 
     def _tell_nothing(self, trial: Trial) -> None:
         self._constrain(trial, WORST, [WORST] * len(self.settings.constraints))
         self.study.tell(trial, [self._floor()] * self.settings.objectives)
 
-    def _tell_again(self, trial: Trial, text: str, key: str) -> None:
-        known = self.told.get(key)
-        if known is None or math.isnan(known.score):
+    def _tell_again(self, trial: Trial, key: str) -> None:
+        found = self.told.get(key)
+        if found is None or math.isnan(found.score):
             self._tell_nothing(trial)
             return
-        self._constrain(trial, 0.0, known.violations)
-        self.study.tell(trial, list(known.objectives) if self.settings.objectives > 1 else [known.score])
+        self._constrain(trial, 0.0, found.violations)
+        self.study.tell(trial, list(found.objectives) if self.settings.objectives > 1 else [found.score])
 
     def _constrain(self, trial: Trial, record: float, violations: Sequence[float]) -> None:
         """Tell Optuna of the constraints, the first of which is that the point decodes to a record at all."""
-        capped = [min(float(v), WORST) for v in violations]
+        capped = _capped(violations)
         if capped:
-            trial.set_user_attr("violations", capped)
+            trial.set_user_attr("violations", list(capped))
         if not self.ours:
             for name, value in zip(("record", *self.settings.constraints), (record, *capped), strict=True):
                 trial.set_constraint(name, value)
@@ -253,3 +364,7 @@ class Search:
         ranked = self.pool.ranked()
         best = ranked[0].score if ranked else math.nan
         return Progress(len(self.pool), best, self.pool.top_mean(10), self.latent.report(), seconds)
+
+
+def _capped(violations: Sequence[float]) -> tuple[float, ...]:
+    return tuple(min(float(v), WORST) for v in violations)

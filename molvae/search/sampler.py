@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,8 @@ from molvae.sample import Sampler
 from molvae.search.moves import MOVES, Mover, Proposal
 from molvae.search.pool import Pool, Scored, labelled
 from molvae.search.surrogate import Features, TanimotoGP
+from molvae.search.trials import REACH, Known, scored, space
 from molvae.search.tune import Tuner
-
-REACH = 12.0  # codes are standard normal; crossings and pushed codes stay far inside
 
 
 @dataclass(frozen=True)
@@ -48,11 +47,6 @@ class Recipe:
     tune_rate: float = 3e-4
     patience: int = 40
     most_draws: int = 40  # decoded sequences for each proposal wanted, before a smaller batch is accepted
-
-
-def space(width: int) -> dict[str, BaseDistribution]:
-    """The search space of a study: one float for each dimension of the code."""
-    return {f"z{k}": FloatDistribution(-REACH, REACH) for k in range(width)}
 
 
 class LatentSampler(BaseSampler):
@@ -91,6 +85,7 @@ class LatentSampler(BaseSampler):
         self.stale, self.best10 = 0, -math.inf
         self.several = False
         self.refused = 0
+        self.avoid: frozenset[str] = frozenset()
 
     # --- Optuna's side -------------------------------------------------------------------------------------------------------------
 
@@ -100,11 +95,32 @@ class LatentSampler(BaseSampler):
 
     def sample_relative(self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> dict[str, Any]:
         """The next proposal's code."""
+        proposal = self.next()
+        if proposal is None:  # nothing valid and new was found in all these draws: a point without a record, which costs no call
+            return {f"z{k}": v for k, v in enumerate(torch.randn(len(search_space), generator=self.generator).tolist())}
+        self.open[trial.number] = proposal
+        return {f"z{k}": v for k, v in enumerate(self.code(proposal))}
+
+    def next(self) -> Proposal | None:
+        """The next proposal; None where all draws held nothing new. ``avoid`` holds keys that others are scoring at this moment."""
         if not self.queue:
             self._fill()
-        proposal = self.queue.popleft()
-        self.open[trial.number] = proposal
-        return {f"z{k}": v for k, v in enumerate(proposal.z.clamp(-REACH, REACH).tolist())}
+        while self.queue:
+            proposal = self.queue.popleft()
+            if proposal.key not in self.pool and proposal.key not in self.avoid:
+                return proposal
+        return None
+
+    def take_next(self, count: int) -> list[Proposal]:
+        """The next proposals, fewer where the draws hold no more."""
+        out: list[Proposal] = []
+        while len(out) < count and (proposal := self.next()) is not None:
+            out.append(proposal)
+        return out
+
+    def code(self, proposal: Proposal) -> list[float]:
+        """The proposal's point in the search space."""
+        return [float(v) for v in proposal.z.clamp(-REACH, REACH).tolist()]
 
     def sample_independent(self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution) -> Any:
         """Parameters that are none of the code's."""
@@ -116,40 +132,41 @@ class LatentSampler(BaseSampler):
         """Learn the outcome of one trial, and update everything once a batch of them is in."""
         proposal = self.open.pop(trial.number, None)
         text = trial.user_attrs.get("text")
-        if not isinstance(text, str):
+        if not isinstance(text, str) or state == TrialState.PRUNED:  # without a record, or set aside without a score
             return
         done = tuple(float(v) for v in values) if state == TrialState.COMPLETE and values else ()
         violations = tuple(float(v) for v in trial.user_attrs.get("violations", ()))
-        self.take(text, str(trial.user_attrs.get("key", text)), done, violations, proposal)
+        self.take(Known(text, str(trial.user_attrs.get("key", text)), done, violations), proposal)
         if len(self.fresh) >= self.recipe.batch or not self.open:
             self._update()
 
     # --- what was scored -----------------------------------------------------------------------------------------------------------
 
-    def take(self, text: str, key: str, values: tuple[float, ...], violations: tuple[float, ...], proposal: Proposal | None = None) -> None:
-        """Note a scored record: its value, or one for each objective, none where scoring failed.
+    def share(self, done: Sequence[Known]) -> None:
+        """Take over what other workers scored; it counts at the next update, but credits none of this worker's moves."""
+        mine, self.fresh = self.fresh, []
+        for one in done:
+            self.take(one)
+        self.fresh = mine
 
-        A failure or a violated constraint takes it out of the ranking; neither is proposed again.
-        """
+    def take(self, said: Known, proposal: Proposal | None = None) -> None:
+        """Note a scored record. A failure or a violated constraint takes it out of the ranking; neither is proposed again."""
         domain = self.representation.domain
-        record = proposal.record if proposal is not None else domain.parse(text)
-        score = values[0] if len(values) == 1 else math.nan
-        rank = (score if len(values) == 1 else 0.0) if values and all(v <= 0 for v in violations) else math.nan
-        origin = "given" if proposal is None else MOVES[proposal.move].name
-        several = values if len(values) > 1 else ()
-        one = Scored(text, key, score, rank, {}, violations, several, origin, len(self.pool) + 1, domain.group(record))
-        self.several = self.several or bool(several)
+        record = proposal.record if proposal is not None else domain.parse(said.text)
+        origin = said.origin or ("given" if proposal is None else MOVES[proposal.move].name)
+        one = scored(replace(said, origin=origin), len(self.pool) + 1, domain.group(record), {})
+        self.several = self.several or bool(one.objectives)
         self.pool.add([one])
         if proposal is not None:
-            self.moves[key] = proposal.move
-        if self.features is not None and not math.isnan(rank):
-            self.prints[key] = self.features([record])[0]
+            self.moves[one.key] = proposal.move
+        if self.features is not None and not math.isnan(one.rank):
+            self.prints[one.key] = self.features([record])[0]
         self.fresh.append(one)
 
-    def warm(self, done: Sequence[tuple[str, str, tuple[float, ...], tuple[float, ...]]]) -> None:
-        """Take over (text, key, values, violations) of an earlier run, in the order of its calls, and tune on its elites as that run had."""
-        for text, key, values, violations in done:
-            self.take(text, key, values, violations)
+    def warm(self, done: Sequence[Known]) -> None:
+        """Take over an earlier run, in the order of its calls, and tune on its elites as that run had."""
+        for one in done:
+            self.take(one)
         updates = min(100, (len(self.pool) - self.recipe.start) // self.recipe.batch)
         for _ in range(max(1, updates) if self.fresh else 0):
             self.fresh = self.fresh or [next(iter(self.pool))]
@@ -217,10 +234,10 @@ class LatentSampler(BaseSampler):
         codes = self._codes(elites)
         gp = None if early else self._surrogate()
         wanted = recipe.batch * (recipe.screen if gp is not None else 1)
-        taken: set[str] = set()
+        taken: set[str] = set(self.avoid)
         found: list[Proposal] = []
         drawn = 0
-        while len(found) < wanted and (not found or drawn < recipe.most_draws * recipe.batch):
+        while len(found) < wanted and drawn < recipe.most_draws * recipe.batch:
             count = max(64, min(512, 2 * (wanted - len(found))))
             new = self.mover.propose(self.pool, elites, codes, count, taken)
             drawn += count

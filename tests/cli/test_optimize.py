@@ -6,9 +6,12 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from tests.cli.conftest import Cli
+from tests.report.test_page import Page
 
 
 def test_optimize_writes_its_folder_and_resumes(with_model: Cli, tmp_path: Path) -> None:
@@ -30,6 +33,54 @@ def test_optimize_writes_its_folder_and_resumes(with_model: Cli, tmp_path: Path)
     more = with_model("optimize", *command, "--budget", 48, "--resume")
     assert more.code == 0, more.err
     assert json.loads(more.out)["scored"] == 48
+    assert "time, this session" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_run_has_a_page_and_a_history(with_model: Cli, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = ("--maximize", "logp", "--constraint", "mw<=250", "--constraint", "mw>=100", "--budget", 48, "--batch", 16, "-n", 7)
+    found = with_model("optimize", *command, "-o", out)
+    assert found.code == 0, found.err
+    assert "report.html" in found.out
+    text = (out / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.open == []
+    sections = {str(attrs["id"]) for _, attrs in page.tags if "id" in attrs}
+    assert {"asked", "summary", "funnel", "convergence", "endpoints", "map", "origins", "lost", "structures"} <= sections
+    assert len(page.having("card")) == 7
+    for said in ("mw&lt;=250", "100 to 250", "passed checks", "of 48 scored records, projected"):
+        assert said in text
+    rows = pd.read_csv(out / "history.csv")
+    assert list(rows) == ["call", "score", "usable", "best", "top10"]
+    assert rows["call"].tolist() == list(range(1, 49))
+    everything = pd.read_csv(out / "all.csv")
+    usable = everything["score"].where(everything["feasible"] & everything["score"].notna())
+    np.testing.assert_allclose(rows["best"], usable.cummax().ffill())
+    assert rows["top10"].iloc[-1] == pytest.approx(usable.nlargest(10).mean())
+    assert not (out / "front.csv").exists()
+
+
+def test_a_pareto_run_writes_its_front_and_no_page_where_none_is_wanted(with_model: Cli, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    terms = ("--maximize", "logp=0:4", "--minimize", "mw=100:300", "--maximize", "qed=0:1", "--pareto")
+    found = with_model("optimize", *terms, "--budget", 40, "--batch", 16, "-o", out, "--no-report", "--json")
+    assert found.code == 0, found.err
+    assert not (out / "report.html").exists()
+    front, history = pd.read_csv(out / "front.csv"), pd.read_csv(out / "history.csv")
+    assert len(front) == found.json["front"] == history["front"].sum()
+    assert history["volume"].is_monotonic_increasing
+    again = with_model("optimize", *terms, "--budget", 48, "--batch", 16, "-o", out, "--resume")
+    assert again.code == 0, again.err
+    assert (out / "report.html").read_text(encoding="utf-8").count(", Pareto front") == 3
+
+
+def test_a_run_without_a_usable_record_still_has_its_page(with_model: Cli, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    found = with_model("optimize", "--maximize", "logp", "--constraint", "mw<=1", "--budget", 20, "--batch", 20, "-o", out)
+    assert found.code == 1
+    text = (out / "report.html").read_text(encoding="utf-8")
+    assert Page(text).open == []
+    assert "Nothing that was scored meets every constraint" in text
 
 
 @pytest.mark.parametrize(
@@ -47,3 +98,18 @@ def test_what_cannot_be_asked_is_usage(with_model: Cli, tmp_path: Path, argument
     found = with_model("optimize", "-o", tmp_path / "run", *arguments)
     assert found.code == 2, found.err
     assert said in found.err
+
+
+def test_workers_are_search_processes_and_share_a_place(with_model: Cli, tmp_path: Path) -> None:
+    common = ["--maximize", "logp", "--batch", "8", "--budget", 16, "--no-report", "--json", "--storage", f"journal:{tmp_path / 'log'}"]
+    first = with_model("optimize", *common, "--study", "s", "-o", tmp_path / "one")
+    assert first.code == 0, first.err
+    # Another command joins the study, here one whose budget is spent.
+    joined = with_model("optimize", *common, "--study", "s", "-o", tmp_path / "two")
+    assert (joined.code, joined.json["scored"], joined.json["counts"]["drawn"]) == (0, 16, 0), joined.err
+    kept = [(tmp_path / folder / "scored.jsonl").read_text(encoding="utf-8") for folder in ("one", "two")]
+    assert kept[0] == kept[1]
+    other = with_model("optimize", *common, "--study", "s", "-o", tmp_path / "three", "--no-verify")
+    assert other.code == 2
+    assert "another plan" in other.err
+    assert with_model("optimize", *common, "-o", tmp_path / "four", "--workers", 0).code == 2

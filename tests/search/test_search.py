@@ -87,3 +87,10 @@ def test_the_sampler_is_an_optuna_sampler(model: molvae.Model):
         study.tell(trial, float(len(proposal.text)))
     assert len(sampler.pool) == 40
     assert study.best_value == max(s.score for s in sampler.pool)
+
+
+def test_a_space_with_nothing_acceptable_ends_without_a_call(model: molvae.Model):
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    none = Search(model.sampler, carbons, Settings(8, recipe=Recipe(batch=4, start=4, most_draws=2)), accept=lambda record: False)
+    found = none.run()
+    assert (found.stopped, len(found.pool)) == ("exhausted", 0)

@@ -1,0 +1,121 @@
+"""What a search is asked to do, and the parts that are made from it, the same in every process that takes part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from molvae.objectives import Objective
+from molvae.objectives.terms import Bounds
+from molvae.sample import Sampler
+from molvae.scorers import Guarded, Scorer
+from molvae.search.judge import Judge
+from molvae.search.loop import Note, Search, Settings
+from molvae.search.sampler import Recipe
+from molvae.search.shared import GRACE, Member, Shelf
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a search is asked to do.
+
+    verify: score only records that pass the verdict. sampler: see ``molvae.search.samplers.NAMES``. storage, study: of Optuna; without a
+    storage the study lives in memory, and the folder ``out``, where given, keeps every scored record. workers: search processes; several
+    share a study in the storage, by default a file in ``out``. Others, on other machines too, join it by the same storage and study.
+    grace: seconds of silence after which a worker of a shared study is taken for dead.
+    """
+
+    objective: Objective
+    budget: int = 10_000
+    sampler: str = "auto"
+    seed: int = 0
+    verify: bool = True
+    novel: bool = False
+    seconds: float = 0.0
+    storage: str | None = None
+    study: str | None = None
+    out: Path | None = None
+    resume: bool = False
+    workers: int = 1
+    grace: float = GRACE
+    recipe: Recipe = field(default_factory=Recipe)
+
+    @property
+    def objectives(self) -> int:
+        """1, or their number for a Pareto search."""
+        return len(self.objective.terms) if self.objective.pareto else 1
+
+    def settings(self) -> Settings:
+        """Of one search process."""
+        return Settings(self.budget, self.seed, self.sampler, self.objectives, self.objective.labels, self.seconds, self.recipe)
+
+    def described(self, model_name: str, judge: Judge) -> dict[str, Any]:
+        """What decides about the scores of a run, and so must be the same when it is resumed."""
+        return {
+            "model": model_name,
+            "objective": self.objective.to_dict(),
+            "endpoints of scorers": [name for scorer in judge.scorers for name in scorer.names],
+            "sampler": self.sampler,
+            "seed": self.seed,
+            "verify": self.verify,
+            "novel": self.novel,
+        }
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """The user's scorers and how they are run. workers, timeout: of each, seconds for an evaluation. bounds: of terms without their own."""
+
+    scorers: tuple[Scorer, ...] = ()
+    workers: int = 1
+    timeout: float = 60.0
+    bounds: Bounds | None = None
+
+    @contextmanager
+    def judge(self, sampler: Sampler, objective: Objective) -> Iterator[Judge]:
+        """The judge of this objective, whose scorers end with the context. Raises as ``Judge`` does."""
+        with ExitStack() as stack:
+            guarded = [s if isinstance(s, Guarded) else Guarded(s, workers=self.workers, timeout=self.timeout) for s in self.scorers]
+            for one in guarded:
+                stack.enter_context(one)
+            yield Judge(sampler.representation.domain, objective, guarded, {**usual_bounds(sampler), **(self.bounds or {})})
+
+
+def usual_bounds(sampler: Sampler) -> dict[str, tuple[float, float]]:
+    """Mean plus and minus two standard deviations of the training data, for terms without bounds of their own."""
+    names = sampler.representation.labels.names
+    mean, std = sampler.model.label_mean.tolist(), sampler.model.label_std.tolist()
+    return {name: (m - 2 * s, m + 2 * s) for name, m, s in zip(names, mean, std, strict=True)}
+
+
+def search_for(
+    plan: Plan, sampler: Sampler, judge: Judge, *, shelf: Shelf | None = None, note: Note | None = None, member: Member | None = None
+) -> Search:
+    """The search that a plan describes, in memory or in a shared study."""
+    return Search(
+        sampler,
+        judge,
+        plan.settings(),
+        accept=_gate(sampler, plan),
+        features=sampler.representation.domain.features,
+        storage=None if shelf is None else shelf.storage,
+        name=plan.study if shelf is None else shelf.study.study_name,
+        note=note,
+        member=member or Member(grace=plan.grace),
+    )
+
+
+def _gate(sampler: Sampler, plan: Plan) -> Callable[[Any], bool] | None:
+    validator, domain = sampler.validator, sampler.representation.domain
+    if not plan.verify and not plan.novel:
+        return None
+
+    def passes(record: Any) -> bool:
+        if plan.verify and not validator.verdict(record).ok:
+            return False
+        return not plan.novel or validator.novel(domain.key(record)) is not False
+
+    return passes
