@@ -23,7 +23,7 @@ from molvae.search.samplers import optuna_sampler
 from molvae.search.shared import Member, Shared, Shelf
 from molvae.search.storage import sync
 from molvae.search.surrogate import Features
-from molvae.search.trials import Known, finished, is_scored, known, open_trial, space
+from molvae.search.trials import Known, code_at, finished, is_scored, known, open_trial, space
 
 POINT_LEVEL = 0.5  # noise level at which the points of Optuna's own samplers are decoded: precise enough to be a function of the point
 WAIT = 0.3  # seconds between two looks, where others are at all that the budget has left
@@ -276,7 +276,7 @@ class Search:
         if self.ours:
             proposal = self.latent.open.get(trial.number)
             return None if proposal is None else (proposal.text, proposal.key)
-        z = torch.tensor([[trial.params[name] for name in self.space]])
+        z = code_at({name: trial.params[name] for name in self.space})[None]
         free = torch.full((1, len(self.sampler.representation.labels.names)), torch.nan)
         drawn = self.sampler.draw(z, torch.full((1,), POINT_LEVEL), free, 0.0, 0.0, None)
         if not drawn.finished[0]:

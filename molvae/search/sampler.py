@@ -22,7 +22,7 @@ from molvae.sample import Sampler
 from molvae.search.moves import MOVES, Mover, Proposal
 from molvae.search.pool import Pool, Scored, labelled
 from molvae.search.surrogate import Features, TanimotoGP
-from molvae.search.trials import REACH, Known, scored, space
+from molvae.search.trials import Known, point, scored, space
 from molvae.search.tune import Tuner
 
 
@@ -97,9 +97,9 @@ class LatentSampler(BaseSampler):
         """The next proposal's code."""
         proposal = self.next()
         if proposal is None:  # nothing valid and new was found in all these draws: a point without a record, which costs no call
-            return {f"z{k}": v for k, v in enumerate(torch.randn(len(search_space), generator=self.generator).tolist())}
+            return point(torch.randn(len(search_space), generator=self.generator))
         self.open[trial.number] = proposal
-        return {f"z{k}": v for k, v in enumerate(self.code(proposal))}
+        return point(proposal.z)
 
     def next(self) -> Proposal | None:
         """The next proposal; None where all draws held nothing new. ``avoid`` holds keys that others are scoring at this moment."""
@@ -120,7 +120,7 @@ class LatentSampler(BaseSampler):
 
     def code(self, proposal: Proposal) -> list[float]:
         """The proposal's point in the search space."""
-        return [float(v) for v in proposal.z.clamp(-REACH, REACH).tolist()]
+        return list(point(proposal.z).values())
 
     def sample_independent(self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution) -> Any:
         """Parameters that are none of the code's."""

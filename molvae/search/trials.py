@@ -11,17 +11,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from torch import Tensor
 
 from molvae.search.pool import Scored
 
-REACH = 12.0  # codes are standard normal; crossings and pushed codes stay far inside
+EDGE = 1e-5  # shares of the normal distribution that are cut off at both ends of a dimension, beyond 4.3 standard deviations
 
 
 def space(width: int) -> dict[str, BaseDistribution]:
-    """The search space of a study: one float for each dimension of the code."""
-    return {f"z{k}": FloatDistribution(-REACH, REACH) for k in range(width)}
+    """The search space of a study: for each dimension of the code its quantile under the prior N(0, 1), so that even is what the prior is."""
+    return {f"u{k}": FloatDistribution(EDGE, 1.0 - EDGE) for k in range(width)}
+
+
+def point(z: Tensor) -> dict[str, float]:
+    """A code (D,) as parameters of the space."""
+    return {f"u{k}": v for k, v in enumerate(torch.special.ndtr(z.double()).clamp(EDGE, 1.0 - EDGE).tolist())}
+
+
+def code_at(parameters: Mapping[str, float]) -> Tensor:
+    """The code (D,) of parameters; the inverse of ``point``."""
+    z: Tensor = torch.special.ndtri(torch.tensor(list(parameters.values()), dtype=torch.float64))
+    return z.float()
 
 
 @dataclass(frozen=True)
@@ -65,7 +78,7 @@ def finished(
     return create_trial(
         state=TrialState.COMPLETE if one.values else TrialState.FAIL,
         values=list(one.values) or None,
-        params={f"z{k}": v for k, v in enumerate(code)},
+        params={f"u{k}": v for k, v in enumerate(code)},
         distributions=space(width) if code else {},
         user_attrs={
             **said,
@@ -79,7 +92,7 @@ def open_trial(text: str, key: str, worker: str, origin: str, code: Sequence[flo
     """A trial under way on this record."""
     return create_trial(
         state=TrialState.RUNNING,
-        params={f"z{k}": v for k, v in enumerate(code)},
+        params={f"u{k}": v for k, v in enumerate(code)},
         distributions=space(len(code)),
         user_attrs={"text": text, "key": key, "worker": worker, "origin": origin},
     )

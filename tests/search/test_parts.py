@@ -12,6 +12,7 @@ import molvae
 from molvae.search.moves import MOVES, Mover, Shares
 from molvae.search.pool import Pool, Scored, labelled, rank_weights
 from molvae.search.surrogate import NOISE, TanimotoGP, tanimoto
+from molvae.search.trials import code_at, point, space
 from molvae.search.tune import Tuner
 
 
@@ -120,3 +121,14 @@ def test_tuning_raises_the_likelihood_of_elites_in_a_copy(model: molvae.Model):
     assert all(torch.equal(v, before[k]) for k, v in model.vae.state_dict().items())
     tuner.reset()
     assert float(tuner.model.nll(z, 1.0, batch).mean()) == pytest.approx(first, abs=1e-5)
+
+
+def test_codes_are_quantiles_of_the_prior_in_the_search_space():
+    z = torch.tensor([0.0, 1.0, -2.5, 9.0])
+    found = point(z)
+    assert list(found) == list(space(4))
+    assert list(found.values())[:3] == pytest.approx([0.5, 0.8413447, 0.0062097], abs=1e-6)
+    assert code_at(found)[:3].tolist() == pytest.approx([0.0, 1.0, -2.5], abs=1e-5)
+    assert 4.2 < float(code_at(found)[3]) < 4.3
+    even = code_at({f"u{k}": v for k, v in enumerate(torch.rand(5000, generator=torch.Generator().manual_seed(0)).tolist())})
+    assert (float(even.mean()), float(even.std())) == pytest.approx((0.0, 1.0), abs=0.05)

@@ -47,7 +47,7 @@ def worker(place: str, number: int = 0, grace: float = 60.0) -> Shared:
 
 
 def claim(shared: Shared, *keys: str) -> None:
-    shared.study.add_trials([open_trial(key, key, shared.member.token, "prior", [0.5, -0.5]) for key in keys])
+    shared.study.add_trials([open_trial(key, key, shared.member.token, "prior", [0.5, 0.25]) for key in keys])
 
 
 class TestClaims:

@@ -95,6 +95,8 @@ def apply(mol: Chem.Mol, found: Sequence[str], text: str) -> Chem.Mol:
         if is_bond:
             bond = mol.GetBondWithIdx(index)
             a, b = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+            if min(bond.GetBeginAtom().GetDegree(), bond.GetEndAtom().GetDegree()) < 2:
+                raise InvalidRecord(text, f"the stereo mark {mark} stands for a double bond that carries nothing but hydrogen at one end")
             bond.SetStereoAtoms(_reference(mol, a, b), _reference(mol, b, a))
             bond.SetStereo(Chem.BondStereo.STEREOTRANS if mark == "/" else Chem.BondStereo.STEREOCIS)
         else:

@@ -8,7 +8,7 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from molvae.domains.molecules.groups import common_groups, group_view, read_groups, write_groups
@@ -86,7 +86,7 @@ def test_every_mark_of_every_stereoisomer_is_distinct() -> None:
     assert len({write_groups(m) for m in isomers}) == len(isomers) == 8
 
 
-@pytest.mark.parametrize("text", ["CC(F)Cl|^^", "CC(F)Cl|/", "FC=CF|^", "CC(F)Cl|C", "CCC|^"])
+@pytest.mark.parametrize("text", ["CC(F)Cl|^^", "CC(=N)CC|/", "CC(F)Cl|/", "FC=CF|^", "CC(F)Cl|C", "CCC|^"])
 def test_marks_that_do_not_fit(text: str) -> None:
     with pytest.raises(InvalidRecord):
         read_groups(text)
@@ -121,10 +121,14 @@ def test_what_cannot_be_read(text: str) -> None:
         read_groups(text)
 
 
-@given(st.lists(st.sampled_from(["C", "N", "=", "(", ")", "{c1ccccc1}", "{c1cn[nH]c1}", "<0>", "<3>", "[N+]", "#"]), max_size=12))
-def test_any_symbols_read_or_are_refused(found: list[str]) -> None:
+PARTS = ["C", "N", "=", "(", ")", "{c1ccccc1}", "{c1cn[nH]c1}", "{C1CC=CC1}", "<0>", "<3>", "[N+]", "#", "O"]
+
+
+@settings(max_examples=400)
+@given(st.lists(st.sampled_from(PARTS), max_size=12), st.lists(st.sampled_from("^_/\\?"), max_size=4))
+def test_any_symbols_read_or_are_refused(found: list[str], marks: list[str]) -> None:
     try:
-        molecule = read_groups("".join(found))
+        molecule = read_groups("".join(found) + ("|" + "".join(marks) if marks else ""))
     except InvalidRecord:
         return
     assert parse(molecule.smiles) == molecule
