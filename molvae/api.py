@@ -19,7 +19,7 @@ from molvae.errors import CheckpointError, InvalidRecord, UnknownName, UsageErro
 from molvae.invert import Inverted, invert
 from molvae.nn.priors import Exemplars
 from molvae.objectives import Objective
-from molvae.optimise import Optimised, optimise, plan_for
+from molvae.optimise import Optimised, Plan, optimise
 from molvae.records import Candidate
 from molvae.representation import Representation
 from molvae.request import Funnel, Generation, Need, Range, Request, Target
@@ -263,7 +263,7 @@ class Model:
         known = [s if isinstance(s, ReportingScorer | Guarded) else of(s) for s in scorers]
         return optimise(
             self.sampler,
-            plan_for(objective, budget=budget, **options),
+            Plan(objective, budget=budget, **options),
             known,
             model_name=self.name,
             scorer_workers=scorer_workers,

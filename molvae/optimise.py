@@ -11,7 +11,6 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from molvae.errors import UsageError
-from molvae.objectives import Objective
 from molvae.objectives.terms import Bounds
 from molvae.records import Candidate
 from molvae.sample import Sampler
@@ -24,7 +23,7 @@ from molvae.search.pool import Scored
 from molvae.search.shared import Shelf
 from molvae.search.team import Gathered, Interruptible, Job, side_by_side
 
-__all__ = ["Optimised", "Plan", "candidates", "optimise", "plan_for", "usual_bounds"]
+__all__ = ["Optimised", "Plan", "candidates", "optimise", "usual_bounds"]
 
 FILE, STUDY = "study.journal", "molvae"  # of a folder whose run has several workers
 
@@ -151,8 +150,3 @@ def candidates(sampler: Sampler, chosen: Sequence[Scored], judge: Judge) -> list
         verdict, novel = sampler.validator.verdict(record), sampler.validator.novel(key)
         out.append(Candidate(one.text, key, verdict, measured=measured, novel=novel, extra=extra))
     return sampler.predicted(out)
-
-
-def plan_for(objective: Objective, **options: Any) -> Plan:
-    """A plan with these options, for callers that have them as keywords."""
-    return replace(Plan(objective), **options)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from molvae.dataset.batches import Columns, batch_graphs, pad_tokens, standardise
-from molvae.dataset.ragged import Ragged
+from molvae.dataset.batches import Columns, batch_graphs, pad_rows, standardise
 from molvae.dataset.store import Store
 from molvae.errors import CheckpointError, InvalidRecord, UnknownName, UsageError
 from molvae.protocols import Domain, SequenceView
@@ -95,60 +94,63 @@ class Representation(Generic[R]):
 
     def batch(self, records: Sequence[R], views: Sequence[str] | None = None, *, target: bool = False) -> Batch:
         """Records as a batch, with the chosen views (all that the model reads where None). Raises InvalidRecord for the first that has no string."""
-        wanted = self.views if views is None else tuple(views)
-        unknown = [v for v in wanted if v not in self.views]
-        if unknown:
-            raise UnknownName("view of this model", unknown[0], list(self.views))
-        return Batch(
-            size=len(records),
-            coded=len(records),
-            source=self._tokens(records, self.source, self.source_bpe) if "sequence" in wanted else None,
-            graph=batch_graphs([self.domain.graph.build(r) for r in records]) if "graph" in wanted else None,
-            target=self.targets(records) if target else None,
-            labels=torch.full((len(records), len(self.labels.names)), torch.nan),
-            written=self.targets(records) if "written" in wanted else None,
-        )
+        wanted = self._wanted(views)
+        sources = [self._reads(r) for r in records] if "sequence" in wanted else []
+        targets = [self._writes(r) for r in records] if target or "written" in wanted else []
+        batch = self._assembled(records, sources, targets, wanted)
+        return batch if target else replace(batch, target=None)
 
     def able(self, records: Sequence[R], views: Sequence[str] | None = None) -> tuple[Batch | None, list[int]]:
-        """The batch of those records that the model can read and write, None where there are none, and their places."""
-        wanted = self.views if views is None else tuple(views)
-        sources: list[list[int]] = []
-        targets: list[list[int]] = []
+        """The batch, with targets, of those records that the model can read and write, None where there are none, and their places."""
+        wanted = self._wanted(views)
+        strings: list[tuple[list[int], list[int]]] = []
         places: list[int] = []
         for place, record in enumerate(records):
             try:
-                source = self.source_bpe.encode(self.source.symbols(self.source.write(record)))
-                target = self.target_bpe.encode(self.target.symbols(self.target.write(record)))
+                strings.append((self._reads(record), self._writes(record)))
             except InvalidRecord:
                 continue
-            sources.append(source)
-            targets.append(target)
             places.append(place)
         if not places:
             return None, places
-        writing = _padded(targets)
-        batch = Batch(
-            size=len(places),
-            coded=len(places),
-            source=_padded(sources) if "sequence" in wanted else None,
-            graph=batch_graphs([self.domain.graph.build(records[k]) for k in places]) if "graph" in wanted else None,
+        sources, targets = zip(*strings, strict=True)
+        return self._assembled([records[k] for k in places], sources, targets, wanted), places
+
+    def _wanted(self, views: Sequence[str] | None) -> tuple[str, ...]:
+        wanted = self.views if views is None else tuple(views)
+        if unknown := [v for v in wanted if v not in self.views]:
+            raise UnknownName("view of this model", unknown[0], list(self.views))
+        return wanted
+
+    def _assembled(
+        self, records: Sequence[R], sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], wanted: Sequence[str]
+    ) -> Batch:
+        """Records whose strings are tokens already, as far as they are wanted."""
+        writing = pad_rows(targets) if targets else None
+        return Batch(
+            size=len(records),
+            coded=len(records),
+            source=pad_rows(sources) if "sequence" in wanted else None,
+            graph=batch_graphs([self.domain.graph.build(r) for r in records]) if "graph" in wanted else None,
             target=writing,
-            labels=torch.full((len(places), len(self.labels.names)), torch.nan),
+            labels=torch.full((len(records), len(self.labels.names)), torch.nan),
             written=writing if "written" in wanted else None,
         )
-        return batch, places
 
     def targets(self, records: Sequence[R]) -> TokenBatch:
         """The decoder's sequences of these records. Raises InvalidRecord."""
-        return self._tokens(records, self.target, self.target_bpe)
+        return pad_rows([self._writes(r) for r in records])
 
     def encodable(self, record: R) -> None:
         """Raises InvalidRecord where the model cannot read or write this record."""
-        self.source_bpe.encode(self.source.symbols(self.source.write(record)))
-        self.target_bpe.encode(self.target.symbols(self.target.write(record)))
+        self._reads(record)
+        self._writes(record)
 
-    def _tokens(self, records: Sequence[R], view: SequenceView[R], bpe: SymbolBPE) -> TokenBatch:
-        return _padded([bpe.encode(view.symbols(view.write(r))) for r in records])
+    def _reads(self, record: R) -> list[int]:
+        return self.source_bpe.encode(self.source.symbols(self.source.write(record)))
+
+    def _writes(self, record: R) -> list[int]:
+        return self.target_bpe.encode(self.target.symbols(self.target.write(record)))
 
     # --- tokens -> records ---------------------------------------------------------------------------------------------------------
 
@@ -201,11 +203,6 @@ class Representation(Generic[R]):
         if sizes != (domain.graph.node_sizes, domain.graph.edge_sizes):
             raise CheckpointError(where, "its graph columns differ from this version's; retrain it, or use the version that wrote it")
         return result
-
-
-def _padded(rows: Sequence[Sequence[int]]) -> TokenBatch:
-    ragged = Ragged.of([np.array(row, np.int64) for row in rows], np.int64)
-    return pad_tokens(*ragged.take(np.arange(len(rows))))
 
 
 def _using(view: SequenceView[R], learnt: Mapping[str, tuple[str, ...]]) -> SequenceView[R]:

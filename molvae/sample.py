@@ -135,8 +135,7 @@ class Sampler:
         records = [self.representation.domain.parse(t) for t in texts]
         parts: list[Tensor] = []
         for k in range(0, len(records), BATCH):
-            batch = to_device(self.representation.batch(records[k : k + BATCH], views), self.model.device)
-            parts.append(self.model.encode(batch, 0.0).mode.cpu())
+            parts.append(self.modes(self.representation.batch(records[k : k + BATCH], views)))
         return torch.cat(parts) if parts else torch.zeros(0, self.model.latent.width)
 
     @torch.no_grad()

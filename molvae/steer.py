@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from molvae.dataset.batches import pad_tokens
+from molvae.dataset.batches import pad_rows
 from molvae.errors import InvalidRecord, UsageError
 from molvae.model import VAE, some_of
 from molvae.records import TokenBatch
@@ -58,7 +58,9 @@ class Steer:
         groups = penalty.view(-1, self.draws)
         others = (groups.sum(1, keepdim=True) - groups) / (self.draws - 1)
         advantage = (others - groups).flatten().to(targets.device)
-        nll = model.decoder.nll(model.context(z, level, targets), _pack(drawn.tokens, targets.device))
+        written = pad_rows(drawn.tokens)
+        written = TokenBatch(written.tokens.to(targets.device), written.lengths.to(targets.device))
+        nll = model.decoder.nll(model.context(z, level, targets), written)
         ended = torch.tensor(drawn.finished, device=targets.device)
         loss = (advantage * nll)[ended].sum() / targets.shape[0]
         return self.weight * loss, {"steer_deviation": penalty.mean()}
@@ -81,9 +83,3 @@ class Steer:
             ]
             out.append(float(np.mean([WORST if math.isnan(g) else min(g, WORST) for g in gaps])) if gaps else 0.0)
         return torch.tensor(out)
-
-
-def _pack(tokens: Sequence[list[int]], device: torch.device) -> TokenBatch:
-    lengths = np.array([len(ids) for ids in tokens], np.int64)
-    padded = pad_tokens(np.array([i for ids in tokens for i in ids], np.int64), lengths)
-    return TokenBatch(padded.tokens.to(device), padded.lengths.to(device))

@@ -176,8 +176,9 @@ def finish(result: Fit, representation: Representation[Any], columns: Columns, c
     """Settle the averaged weights, measure them on held-out rows and write the checkpoint files into ``out``."""
     model = result.model.cpu()
     train_rows = columns.usable(columns.store.rows("train"))
-    pick = np.random.default_rng(2).permutation(train_rows)[:EXEMPLARS]
-    settle(model, columns, np.random.default_rng(2).permutation(train_rows)[:6000])
+    shuffled = np.random.default_rng(2).permutation(train_rows)
+    pick = shuffled[:EXEMPLARS]
+    settle(model, columns, shuffled[:6000])
     metrics: dict[str, Any] = {"steps": result.progress.step, "seconds": result.progress.seconds, "records": len(train_rows)}
     if (out / STARTED).exists():
         metrics["started_from"] = json.loads((out / STARTED).read_text(encoding="utf-8"))

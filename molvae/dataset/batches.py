@@ -25,6 +25,12 @@ def pad_tokens(values: Array, lengths: NDArray[np.int64]) -> TokenBatch:
     return TokenBatch(torch.from_numpy(tokens), torch.from_numpy(lengths.astype(np.int64)))
 
 
+def pad_rows(rows: Sequence[Sequence[int]]) -> TokenBatch:
+    """Token lists, one a record -> TokenBatch padded with 0."""
+    lengths = np.array([len(row) for row in rows], np.int64)
+    return pad_tokens(np.array([token for row in rows for token in row], np.int64), lengths)
+
+
 def join_graphs(
     nodes: tuple[Array, NDArray[np.int64]], edges: tuple[Array, NDArray[np.int64]], edge_features: tuple[Array, NDArray[np.int64]]
 ) -> GraphBatch:

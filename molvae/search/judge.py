@@ -40,10 +40,6 @@ class Judge:
                 mine.update(theirs)
         return [self._evaluation(record, mine) for record, mine in zip(records, values, strict=True)]
 
-    def again(self, text: str, values: Mapping[str, float]) -> Evaluation:
-        """The evaluation of a text whose values are known already."""
-        return self._evaluation(self.domain.parse(text), values)
-
     def _evaluation(self, record: Any, values: Mapping[str, float]) -> Evaluation:
         found = self.bound.judge(values, record)
         violations = tuple(math.inf if math.isnan(v) else v for v in found.violations)

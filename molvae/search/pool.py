@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -93,7 +92,7 @@ class Pool:
 
         weights: one for each objective, summing to 1; objectives are scaled to [0, 1] over what is in the pool.
         """
-        able = [s for s in self._by_key.values() if s.feasible and s.objectives and not any(math.isnan(o) for o in s.objectives)]
+        able = self._comparable()
         if not able:
             return
         values = np.array([s.objectives for s in able])
@@ -104,9 +103,12 @@ class Pool:
             self._by_key[one.key] = replace(one, rank=rank)
         self._ranked = None
 
+    def _comparable(self) -> list[Scored]:
+        return [s for s in self._by_key.values() if s.feasible and s.objectives and not any(math.isnan(o) for o in s.objectives)]
+
     def front(self) -> list[Scored]:
         """The feasible records that no other one beats in one objective without losing in another, best first in the first objective."""
-        able = [s for s in self._by_key.values() if s.feasible and s.objectives and not any(math.isnan(o) for o in s.objectives)]
+        able = self._comparable()
         out: list[Scored] = []
         for one in sorted(able, key=lambda s: (tuple(-o for o in s.objectives), s.call)):
             if not any(all(a >= b for a, b in zip(other.objectives, one.objectives, strict=True)) for other in out):
@@ -130,10 +132,7 @@ def rank_weights(count: int, slope: float = 0.02) -> Tensor:
     return weights / weights.sum()
 
 
-def labelled(pool: Pool, newest: int, best: int) -> Sequence[Any]:
+def labelled(pool: Pool, newest: int, best: int) -> list[Scored]:
     """Records for a surrogate: the ``best`` ones and the ``newest`` of the rest."""
     ranked = pool.ranked()
-    top = ranked[:best]
-    chosen = {s.key for s in top}
-    rest = sorted((s for s in ranked[best:] if s.key not in chosen), key=lambda s: -s.call)
-    return [*top, *rest[:newest]]
+    return [*ranked[:best], *sorted(ranked[best:], key=lambda s: -s.call)[:newest]]

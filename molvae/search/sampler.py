@@ -17,7 +17,6 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from torch import Tensor
 
-from molvae.errors import InvalidRecord
 from molvae.sample import Sampler
 from molvae.search.moves import MOVES, Mover, Proposal
 from molvae.search.pool import Pool, Scored, labelled
@@ -32,9 +31,8 @@ class Recipe:
 
     batch: proposals between two updates. start: draws of the prior before anything else. elite, per_group: size of the elite and most of one
     scaffold in it. screen: decoded proposals for each one that is scored, 1 for none. learn_from: best and newest records that the surrogate
-    learns from. tune_steps, tune_rate: updates of the decoder's copy after each batch, 0 for none. likelihood: weight, in standard deviations
-    of the surrogate for each 10 nats, of the decoder's own doubt about a proposal. patience: batches without a newcomer in the ten best
-    after which the decoder goes back to the shipped one.
+    learns from. tune_steps, tune_rate: updates of the decoder's copy after each batch, 0 for none. patience: batches without a newcomer in the
+    ten best after which the decoder goes back to the shipped one.
     """
 
     batch: int = 64
@@ -52,7 +50,7 @@ class Recipe:
 class LatentSampler(BaseSampler):
     """Proposes codes whose decoded records are valid, unscored and promising.
 
-    Usable as any Optuna sampler with ``study.ask(space(width))``; ``proposal(trial.number)`` is the record that was decoded from the code
+    Usable as any Optuna sampler with ``study.ask(space(width))``; ``open[trial.number]`` is the record that was decoded from the code
     asked for. It learns from ``tell`` alone: the trial's user attributes "text" and "key" must name the record, its value is maximised.
     accept: a test that proposals must pass before they are asked, such as the domain's verdict.
     """
@@ -65,7 +63,6 @@ class LatentSampler(BaseSampler):
         seed: int = 0,
         accept: Any = None,
         features: Features | None = None,
-        seeds: Sequence[Any] = (),
     ) -> None:
         self.recipe, self.accept, self.features = recipe, accept, features
         self.representation = sampler.representation
@@ -200,24 +197,16 @@ class LatentSampler(BaseSampler):
         self._encode([s for s in elites if s.key not in self.pool.codes])
         return [s for s in elites if s.key in self.pool.codes]
 
-    @torch.no_grad()
     def _encode(self, scored: Sequence[Scored]) -> None:
-        able: list[tuple[Scored, Any]] = []
-        for one in scored:
-            record = self.representation.domain.parse(one.text)
-            try:
-                self.representation.encodable(record)
-            except InvalidRecord:
-                continue  # seeds from outside may have no code; they are scored but not searched around
-            able.append((one, record))
-        if not able:
+        # Seeds from outside may have no code; they are scored but not searched around.
+        batch, places = self.representation.able([self.representation.domain.parse(one.text) for one in scored])
+        if batch is None or batch.target is None:
             return
-        records = [record for _, record in able]
-        codes = self.base.codes([one.text for one, _ in able])
-        target = self.representation.targets(records)
-        for row, (one, _) in enumerate(able):
-            self.pool.codes[one.key] = codes[row]
-            self.tokens[one.key] = target.tokens[row, : int(target.lengths[row])].tolist()
+        codes = self.base.modes(batch)
+        for row, place in enumerate(places):
+            key = scored[place].key
+            self.pool.codes[key] = codes[row]
+            self.tokens[key] = batch.target.tokens[row, : int(batch.target.lengths[row])].tolist()
 
     def _codes(self, scored: Sequence[Scored]) -> Tensor:
         return torch.stack([self.pool.codes[s.key] for s in scored]) if scored else torch.zeros(0, self.base.model.latent.width)

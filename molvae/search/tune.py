@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from molvae.dataset.batches import pad_tokens
+from molvae.dataset.batches import pad_rows
 from molvae.model import VAE
-from molvae.records import TokenBatch
+from molvae.sample import noised
 from molvae.search.pool import rank_weights
 
 ELITE_ROWS, REPLAY_ROWS = 48, 16
@@ -59,17 +58,10 @@ class Tuner:
             level = torch.rand(len(rows), generator=self.generator)
             level[torch.rand(len(rows), generator=self.generator) < 1 / 3] = 1.0
             level[len(chosen) :] = 1.0  # the replayed sequences have no code at hand
-            noise = torch.randn(len(rows), codes.shape[1], generator=self.generator)
-            mode = torch.cat([codes[chosen], torch.zeros(len(again), codes.shape[1])])
-            z = torch.sqrt(1 - level.square())[:, None] * mode + level[:, None] * noise
+            z = noised(torch.cat([codes[chosen], torch.zeros(len(again), codes.shape[1])]), level, self.generator)
             with torch.enable_grad():
-                loss = self.model.nll(z, level, _pad(rows)).mean()
+                loss = self.model.nll(z, level, pad_rows(rows)).mean()
             self.optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
             self.optimiser.step()
-
-
-def _pad(rows: Sequence[Sequence[int]]) -> TokenBatch:
-    lengths = np.array([len(r) for r in rows], np.int64)
-    return pad_tokens(np.concatenate([np.asarray(r, np.int64) for r in rows]), lengths)

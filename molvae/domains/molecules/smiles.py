@@ -105,7 +105,7 @@ def parse(text: str) -> Molecule:
     mol = _read(smiles)
     if mol is None:
         raise InvalidRecord(text, _reason(smiles))
-    why = _unsupported(mol) if _SUSPECT.search(smiles) or not smiles else None
+    why = _unsupported(mol) if _SUSPECT.search(smiles) else None
     if why is not None:
         raise InvalidRecord(text, why)
     return _canonical(smiles, mol)
