@@ -147,15 +147,14 @@ def run(name: str, options: argparse.Namespace) -> None:
     overrides = {**VARIANTS[name], "train.seed": options.seed}
     if options.hidden:
         overrides["decoder.hidden"] = options.hidden
-    out = options.folder / name
-    checkpoint = train_variant(options.store, overrides, options.minutes, out, options.threads, name, devices=options.devices)
+    checkpoint = train_variant(options.store, overrides, options.minutes, options.folder / name, options.threads, name)
     found = measure(load(checkpoint), Store.open(options.store), options)
     keep(options.folder, name, {"training": training_facts(checkpoint), "sizes": sizes(options), **found})
 
 
 def sizes(options: argparse.Namespace) -> dict[str, float]:
     """What must agree between the variants of one table."""
-    names = ("minutes", "draws", "reference", "reconstruct", "seeds", "each", "seed", "threads", "devices")
+    names = ("minutes", "draws", "reference", "reconstruct", "seeds", "each", "seed", "threads")
     return {name: getattr(options, name) for name in names}
 
 
@@ -214,7 +213,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     what.add_argument("--collect", action="store_true", help="write the result file from what is measured")
     parser.add_argument("--store", type=Path, help="prepared data set with held-out rows")
     parser.add_argument("--minutes", type=float, default=30.0, help="training time of each variant, wall clock (default 30)")
-    parser.add_argument("--devices", type=int, default=1, help="processes that train one variant (default 1)")
     parser.add_argument("--draws", type=int, default=5000, help="valid draws for the FCD, and size of the floor's sample (default 5000)")
     parser.add_argument("--reference", type=int, default=10_000, help="held-out molecules the FCD compares with (default 10000)")
     parser.add_argument("--reconstruct", type=int, default=2000, help="held-out molecules to reconstruct (default 2000)")

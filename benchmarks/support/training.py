@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -19,17 +18,13 @@ from molvae.training import train
 FINISHED = "finished.json"
 
 
-def train_variant(
-    store_path: Path, overrides: Mapping[str, Any], minutes: float, out: Path, threads: int, name: str, *, devices: int = 1
-) -> Path:
+def train_variant(store_path: Path, overrides: Mapping[str, Any], minutes: float, out: Path, threads: int, name: str) -> Path:
     """The checkpoint folder of the default configuration with ``overrides`` (dotted setting -> value), trained for ``minutes`` of wall-clock time.
 
-    devices: processes of data-parallel training, which share the records of a step. An interrupted run in ``out`` goes on where it stopped,
-    a finished one is returned as it is. Raises SystemExit where ``out`` holds a run with other settings, where training is interrupted, and
-    at the end of every process of data-parallel training but the first.
+    An interrupted run in ``out`` goes on where it stopped, a finished one is returned as it is. Raises SystemExit where ``out`` holds a run
+    with other settings, and where training is interrupted.
     """
-    config = settings.override(Config(), {**overrides, "train.minutes": minutes, "train.threads": threads, "train.devices": devices})
-    config = settings.override(config, {f"train.{key}": getattr(config.train, key) // devices for key in ("prior_batch", "code_batch")})
+    config = settings.override(Config(), {**overrides, "train.minutes": minutes, "train.threads": threads})
     marker = out / FINISHED
     _refuse_others(out, config)
     before = json.loads(marker.read_text(encoding="utf-8")) if marker.exists() else {}
@@ -37,14 +32,11 @@ def train_variant(
         print(f"{name}: already trained in {out}", file=sys.stderr)
         return out / "checkpoint"
     resume = any((out / folder).is_dir() for folder in ("state", "state.old"))
-    if int(os.environ.get("LOCAL_RANK", "0")):  # Fabric starts the further processes as copies of the command
-        train(Store.open(store_path), config, out, resume=resume, name=name)
-        raise SystemExit(0)
     if not resume:  # killed before its first checkpoint: there is nothing to go on with
         (out / "config.toml").unlink(missing_ok=True)
     start = time.process_time()
     done = train(Store.open(store_path), config, out, resume=resume, name=name, on_tick=_Report(name))
-    batch = (config.train.prior_batch + config.train.code_batch) * devices
+    batch = config.train.prior_batch + config.train.code_batch
     facts = {
         "stopped": done.stopped,
         "steps": done.steps,
@@ -52,7 +44,6 @@ def train_variant(
         "records_per_s": done.steps * batch / max(1e-9, done.metrics["seconds"]),
         "cpu_s": before.get("cpu_s", 0.0) + time.process_time() - start,
         "threads": threads,
-        "devices": devices,
         "precision": pick_precision(config.train.precision, config.train.accelerator),
         "overrides": dict(overrides),
     }
@@ -63,7 +54,7 @@ def train_variant(
 
 
 def training_facts(checkpoint: Path) -> dict[str, Any]:
-    """What ``train_variant`` noted about the run of this checkpoint: steps, seconds, records_per_s, cpu_s (of the first process), devices."""
+    """What ``train_variant`` noted about the run of this checkpoint: steps, seconds, cpu_s, records_per_s, precision."""
     facts: dict[str, Any] = json.loads((checkpoint.parent / FINISHED).read_text(encoding="utf-8"))
     return facts
 
