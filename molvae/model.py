@@ -99,13 +99,20 @@ class VAE(nn.Module):
         temperature: float = 1.0,
         guidance: float = 0.0,
         max_length: int = 128,
+        prefix: TokenBatch | None = None,
         generator: torch.Generator | None = None,
     ) -> Drawn:
         """Sequences decoded from z (B, D). Guidance weighs the targets' influence; 0 is the plain conditional distribution."""
         context = self.context(z, level, targets)
         free = self.context(z, level) if guidance else None
         return self.decoder.draw(
-            context, temperature=temperature, guidance=guidance, unconditional=free, max_length=max_length, generator=generator
+            context,
+            temperature=temperature,
+            guidance=guidance,
+            unconditional=free,
+            max_length=max_length,
+            prefix=prefix,
+            generator=generator,
         )
 
     def standardise(self, values: Tensor) -> Tensor:

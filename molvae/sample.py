@@ -78,7 +78,14 @@ class Sampler:
         return self.draw(z, level, targets, request.temperature, guidance, generator)
 
     def draw(
-        self, z: Tensor, level: Tensor, targets: Tensor, temperature: float, guidance: float, generator: torch.Generator | None
+        self,
+        z: Tensor,
+        level: Tensor,
+        targets: Tensor,
+        temperature: float,
+        guidance: float,
+        generator: torch.Generator | None,
+        prefix: TokenBatch | None = None,
     ) -> Drawn:
         """Decode codes z (n, D) at levels (n,) towards standardised targets (n, P), all on the CPU; the model may be elsewhere."""
         device = self.model.device
@@ -87,7 +94,9 @@ class Sampler:
             seed = int(torch.randint(2**62, (), generator=generator))
             generator = torch.Generator(device).manual_seed(seed)
         where = (z.to(device), level.to(device), targets.to(device))
-        return self.model.draw(*where, temperature=temperature, guidance=guidance, generator=generator)
+        if prefix is not None:
+            prefix = TokenBatch(prefix.tokens.to(device), prefix.lengths.to(device))
+        return self.model.draw(*where, temperature=temperature, guidance=guidance, prefix=prefix, generator=generator)
 
     # --- generating ----------------------------------------------------------------------------------------------------------------
 

@@ -52,6 +52,7 @@ class Decoder(nn.Module, ABC):
         guidance: float = 0.0,
         unconditional: Context | None = None,
         max_length: int = 128,
+        prefix: TokenBatch | None = None,
         generator: torch.Generator | None = None,
     ) -> Drawn: ...
 
@@ -107,9 +108,13 @@ class RecurrentDecoder(Decoder):
         guidance: float = 0.0,
         unconditional: Context | None = None,
         max_length: int = 128,
+        prefix: TokenBatch | None = None,
         generator: torch.Generator | None = None,
     ) -> Drawn:
-        """temperature 0 takes the most likely token. With guidance w, logits are (1 + w) conditional - w unconditional (Ho & Salimans 2207.12598)."""
+        """temperature 0 takes the most likely token. With guidance w, logits are (1 + w) conditional - w unconditional (Ho & Salimans 2207.12598).
+
+        prefix: tokens that each sequence begins with, of any length; what follows is drawn.
+        """
         guided = guidance != 0.0 and unconditional is not None
         streams = [_Stream(self, context)]
         if guided and unconditional is not None:
@@ -132,6 +137,9 @@ class RecurrentDecoder(Decoder):
             else:
                 p = log_p if temperature == 1.0 else F.log_softmax(logits / temperature, dim=-1)
                 token = torch.multinomial(p.exp(), 1, generator=generator).squeeze(1)
+            if prefix is not None and step < prefix.tokens.shape[1]:
+                given = prefix.tokens[live, step]
+                token = torch.where(given != PAD, given, token)
             score[live] += log_p.gather(1, token[:, None]).squeeze(1).double()
             ends = token == END
             finished[live[ends]] = True

@@ -11,19 +11,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from molvae.dataset.batches import pad_rows
 from molvae.errors import InvalidRecord
 from molvae.sample import BATCH, Sampler, noised
-from molvae.search.pool import Pool, Scored, rank_weights
+from molvae.search.pool import Pool, rank_weights
 
 AROUND = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 CROSS = (0.1, 0.3, 0.5, 0.7)
+GROW = (0.3, 0.6, 1.0)
+GRAFT = (0.1, 0.4)
 FORGET = 0.9  # weight of the credit so far when a new batch comes in (DESIGN: discounted success)
-FLOOR = 0.02  # least share of every move, so that none is forgotten
+FLOOR = 0.01  # least share of every move, so that none is forgotten
 
 
 @dataclass(frozen=True)
 class Move:
-    """kind: "prior", "around" one elite or "cross" of two; level: noise level at which the code is drawn and decoded."""
+    """kind: "prior", "around" one elite or "cross" of two; "grow" keeps the beginning of an elite's sequence and draws the rest around its
+    code, "graft" draws the rest around another elite's. level: noise level at which the code is drawn and decoded."""
 
     kind: str
     level: float
@@ -34,7 +38,13 @@ class Move:
         return self.kind if self.kind == "prior" else f"{self.kind} {self.level:g}"
 
 
-MOVES: tuple[Move, ...] = (Move("prior", 1.0), *(Move("around", t) for t in AROUND), *(Move("cross", t) for t in CROSS))
+MOVES: tuple[Move, ...] = (
+    Move("prior", 1.0),
+    *(Move("around", t) for t in AROUND),
+    *(Move("cross", t) for t in CROSS),
+    *(Move("grow", t) for t in GROW),
+    *(Move("graft", t) for t in GRAFT),
+)
 
 
 @dataclass(frozen=True)
@@ -74,19 +84,23 @@ class Mover:
         self.shares = Shares(len(self.moves))
         self.drawn = np.zeros(len(self.moves))
         self.counts = {"drawn": 0, "valid": 0, "new": 0}
+        self.read: dict[tuple[int, ...], str] = {}  # what sequences are, "" for none
 
-    def propose(self, pool: Pool, elites: Sequence[Scored], codes: Tensor, count: int, taken: set[str]) -> list[Proposal]:
-        """Decode ``count`` codes; what is valid, unscored and not in ``taken`` (keys, which grows). codes (E, D): of the elites, best first."""
+    def propose(self, pool: Pool, elites: Sequence[Sequence[int]], codes: Tensor, count: int, taken: set[str]) -> list[Proposal]:
+        """Decode ``count`` codes; what is valid, unscored and not in ``taken`` (keys, which grows).
+
+        elites: token sequences, best first; codes (E, D): theirs.
+        """
         picked = self._pick(count, len(elites))
-        z, level = self._codes(picked, codes)
+        z, level, begun = self._codes(picked, codes, elites)
         free = torch.full((count, len(self.sampler.representation.labels.names)), torch.nan)
         out: list[Proposal] = []
         for at in range(0, count, BATCH):
             part = slice(at, at + BATCH)
-            drawn = self.sampler.draw(z[part], level[part], free[part], 1.0, 0.0, self.generator)
+            drawn = self.sampler.draw(z[part], level[part], free[part], 1.0, 0.0, self.generator, pad_rows(begun[part]))
             for row, (tokens, ended) in enumerate(zip(drawn.tokens, drawn.finished, strict=True), start=at):
-                proposal = self._read(tokens, z[row], int(picked[row])) if ended else None
-                if proposal is not None and proposal.key not in pool and proposal.key not in taken:
+                proposal = self._read(tokens, z[row], int(picked[row]), pool, taken) if ended else None
+                if proposal is not None:
                     taken.add(proposal.key)
                     self.counts["new"] += 1
                     out.append(proposal)
@@ -100,14 +114,24 @@ class Mover:
         self.shares.learn(self.drawn, hits)
         self.drawn = np.zeros(len(self.moves))
 
-    def _read(self, tokens: Sequence[int], z: Tensor, move: int) -> Proposal | None:
-        domain = self.sampler.representation.domain
+    def _read(self, tokens: Sequence[int], z: Tensor, move: int, pool: Pool, taken: set[str]) -> Proposal | None:
+        """The proposal, if the tokens are a record that is new. Most draws near an elite were drawn before, so what they are is kept."""
+        sequence = tuple(tokens)
+        text = self.read.get(sequence)
+        known = text is not None
+        if text == "" or (text and (text in pool or text in taken)):
+            self.counts["valid"] += text != ""
+            return None
         try:
             record = self.sampler.representation.record(tokens)
         except InvalidRecord:
+            self.read[sequence] = ""
             return None
         self.counts["valid"] += 1
-        text = domain.write(record)
+        text = self.sampler.representation.domain.write(record)
+        self.read[sequence] = text
+        if not known and (text in pool or text in taken):
+            return None
         return Proposal(z, record, text, text, move)
 
     def _pick(self, count: int, elites: int) -> NDArray[np.int64]:
@@ -116,16 +140,25 @@ class Mover:
             share = torch.tensor([float(m.kind == "prior" or (elites == 1 and m.kind == "around")) for m in self.moves])
         return np.asarray(torch.multinomial(share, count, replacement=True, generator=self.generator).numpy())
 
-    def _codes(self, picked: NDArray[np.int64], codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes (n, D) and levels (n,) of the picked moves."""
+    def _codes(
+        self, picked: NDArray[np.int64], codes: Tensor, elites: Sequence[Sequence[int]]
+    ) -> tuple[Tensor, Tensor, list[Sequence[int]]]:
+        """Codes (n, D), levels (n,) and the tokens that are given of the picked moves."""
         level = torch.tensor([self.moves[k].level for k in picked], dtype=torch.float32)
         width = self.sampler.model.latent.width
         if codes.shape[0] == 0:
-            return torch.randn(len(picked), width, generator=self.generator), level
+            return torch.randn(len(picked), width, generator=self.generator), level, [()] * len(picked)
         weights = rank_weights(codes.shape[0])
-        one, other = (codes[torch.multinomial(weights, len(picked), replacement=True, generator=self.generator)] for _ in range(2))
+        first, second = (torch.multinomial(weights, len(picked), replacement=True, generator=self.generator) for _ in range(2))
+        one, other = codes[first], codes[second]
         share = torch.rand(len(picked), 1, generator=self.generator)
         # Weights whose squares add up to one keep the variance of the codes.
         crossed = torch.sqrt(share) * one + torch.sqrt(1 - share) * other
-        cross = torch.tensor([self.moves[k].kind == "cross" for k in picked])[:, None]
-        return noised(torch.where(cross, crossed, one), level, self.generator), level
+        kinds = [self.moves[k].kind for k in picked]
+        cross, graft = (torch.tensor([kind == which for kind in kinds])[:, None] for which in ("cross", "graft"))
+        z = noised(torch.where(cross, crossed, torch.where(graft, other, one)), level, self.generator)
+        begun: list[Sequence[int]] = [()] * len(picked)
+        for row, (kind, source, part) in enumerate(zip(kinds, first.tolist(), share.squeeze(1).tolist(), strict=True)):
+            if kind in ("grow", "graft"):
+                begun[row] = elites[source][: 1 + int(part * (len(elites[source]) - 1))]
+        return z, level, begun

@@ -75,10 +75,19 @@ class Pool:
         return self._ranked
 
     def elites(self, count: int, per_group: int) -> list[Scored]:
-        """The best ``count`` records, at most ``per_group`` of one group (scaffold), so that one family does not fill the set."""
+        """The best ``count`` records, at most ``per_group`` of one group (scaffold), so that one family does not fill the set.
+
+        Where more than ``count`` records share the worst score, such as 0 for want of a substructure, they are left out: being among the first
+        of them means nothing. Where feasible ones are too few, those follow that come nearest to it, the rule of Deb (Comput. Methods Appl.
+        Mech. Eng. 186, 311, 2000).
+        """
+        ranked = self.ranked()
+        better = [s for s in ranked if s.rank > ranked[-1].rank]
+        if len(ranked) - len(better) > count:
+            ranked = better
         taken: dict[str, int] = {}
         out: list[Scored] = []
-        for one in self.ranked():
+        for one in ranked if len(ranked) >= count else [*ranked, *self._nearest()]:
             if one.group and taken.get(one.group, 0) >= per_group:
                 continue
             taken[one.group] = taken.get(one.group, 0) + 1
@@ -86,6 +95,12 @@ class Pool:
             if len(out) == count:
                 break
         return out
+
+    def _nearest(self) -> list[Scored]:
+        """Records that violate a constraint, the least violation first, without those that violate as much as any."""
+        missed = [(sum(max(0.0, v) for v in s.violations), s) for s in self._by_key.values() if not s.feasible]
+        most = max((violation for violation, _ in missed), default=0.0)
+        return [s for violation, s in sorted(missed, key=lambda m: (m[0], m[1].call)) if violation < most]
 
     def weigh(self, weights: Sequence[float]) -> None:
         """Rank by several objectives at once: the augmented Chebyshev scalarisation of ParEGO (Knowles, IEEE Trans. Evol. Comput. 10, 50, 2006).

@@ -220,15 +220,15 @@ class LatentSampler(BaseSampler):
             self.tuner.remember(2048)
         early = len(self.pool) < recipe.start
         elites = [] if early else self._elites()
-        codes = self._codes(elites)
-        gp = None if early else self._surrogate()
+        codes, sequences = self._codes(elites), [self.tokens[s.key] for s in elites]
+        gp = self._surrogate() if elites else None
         wanted = recipe.batch * (recipe.screen if gp is not None else 1)
         taken: set[str] = set(self.avoid)
         found: list[Proposal] = []
         drawn = 0
         while len(found) < wanted and drawn < recipe.most_draws * recipe.batch:
             count = max(64, min(512, 2 * (wanted - len(found))))
-            new = self.mover.propose(self.pool, elites, codes, count, taken)
+            new = self.mover.propose(self.pool, sequences, codes, count, taken)
             drawn += count
             good = [p for p in new if self.accept is None or self.accept(p.record)]
             self.refused += len(new) - len(good)

@@ -52,7 +52,7 @@ class Tuner:
             return
         weights = rank_weights(len(tokens))
         for _ in range(steps):
-            chosen = torch.multinomial(weights, ELITE_ROWS, replacement=True, generator=self.generator)
+            chosen = torch.multinomial(weights, min(ELITE_ROWS, 6 * len(tokens)), replacement=True, generator=self.generator)
             again = torch.randint(len(self.replay), (REPLAY_ROWS,), generator=self.generator).tolist() if self.replay else []
             rows = [list(tokens[k]) for k in chosen.tolist()] + [self.replay[k] for k in again]
             level = torch.rand(len(rows), generator=self.generator)

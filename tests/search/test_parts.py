@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 import molvae
+from molvae.dataset.batches import pad_rows
 from molvae.search.moves import MOVES, Mover, Shares
 from molvae.search.pool import Pool, Scored, labelled, rank_weights
 from molvae.search.surrogate import NOISE, TanimotoGP, tanimoto
@@ -36,6 +38,24 @@ class TestPool:
         pool = Pool()
         pool.add([scored(f"x{k}", 10 - k, k, "x") for k in range(5)] + [scored("y", 1.0, 9, "y"), scored("none", 0.5, 10)])
         assert [s.text for s in pool.elites(4, per_group=2)] == ["x0", "x1", "y", "none"]
+
+    def test_a_score_that_most_records_share_makes_no_elite(self):
+        pool = Pool()
+        pool.add([scored(f"nothing {k}", 0.0, k) for k in range(10)])
+        assert pool.elites(9, per_group=10) == []
+        pool.add([scored("found", 0.1, 11)])
+        assert [s.text for s in pool.elites(9, per_group=10)] == ["found"]
+        assert len(pool.elites(10, per_group=11)) == 10
+
+    def test_what_nearly_holds_a_constraint_follows_what_does(self):
+        pool = Pool()
+        missed = [
+            replace(scored(f"misses by {v}", math.nan, k), violations=(v, -1.0)) for k, v in enumerate((0.5, math.inf, 0.1, 0.5, math.inf))
+        ]
+        pool.add([*missed, scored("holds", 0.2, 7)])
+        assert [s.text for s in pool.elites(10, per_group=10)] == ["holds", "misses by 0.1", "misses by 0.5"]
+        assert [s.text for s in pool.elites(1, per_group=10)] == ["holds"]
+        assert [s.text for s in pool.ranked()] == ["holds"]
 
     def test_a_surrogate_sees_the_best_and_the_newest(self):
         pool = Pool()
@@ -85,7 +105,8 @@ def test_the_process_interpolates_and_doubts_what_is_far():
 def test_moves_propose_valid_new_records_repeatably(model: molvae.Model):
     def proposals() -> list[str]:
         mover = Mover(model.sampler, torch.Generator().manual_seed(4))
-        elites = [scored("CCO", 1.0, 1), scored("CCN", 0.9, 2)]
+        batch = model.representation.targets([model.domain.parse(t) for t in ("Cc1ccc(OC)cc1CC", "CCCCN")])
+        elites = [row[:n].tolist() for row, n in zip(batch.tokens, batch.lengths.tolist(), strict=True)]
         pool = Pool()
         pool.add([scored("Cc1ccccc1", 0.5, 3)])
         found = mover.propose(pool, elites, torch.randn(2, 16, generator=torch.Generator().manual_seed(1)), 300, set())
@@ -94,10 +115,29 @@ def test_moves_propose_valid_new_records_repeatably(model: molvae.Model):
         return [p.text for p in found]
 
     found = proposals()
-    assert found == proposals()
+    assert found == proposals()  # with what was read before kept or not
     assert len(set(found)) == len(found) > 10
     assert "Cc1ccccc1" not in found
     assert all(model.domain.write(model.domain.parse(text)) == text for text in found)
+
+
+def test_grown_sequences_begin_as_an_elite_does(model: molvae.Model):
+    (target,) = model.representation.targets([model.domain.parse("Cc1ccc(OC)cc1CC")]).tokens.tolist()
+    given = pad_rows([[], target[:2], target])
+    for temperature in (0.0, 1.0):
+        drawn = model.sampler.draw(
+            torch.zeros(3, 16),
+            torch.ones(3),
+            torch.full((3, len(model.representation.labels.names)), torch.nan),
+            temperature,
+            0.0,
+            torch.Generator().manual_seed(0),
+            given,
+        )
+        assert drawn.tokens[1][:2] == target[:2]
+        assert drawn.tokens[2][: len(target)] == target
+    text = model.domain.write(model.representation.record(target))
+    assert text == "CCc1cc(OC)ccc1C"
 
 
 def test_before_there_are_elites_all_comes_from_the_prior(model: molvae.Model):
