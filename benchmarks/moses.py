@@ -120,7 +120,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--n", type=int, default=30000, help="number of samples (default 30000, the protocol's)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--molsets", type=Path, help=f"local copy of {molsets.WHEEL} (else pip fetches it)")
+    parser.add_argument("--molsets", type=Path, help=f"local copy of {molsets.WHEEL.file} (else pip fetches it)")
     parser.add_argument("--save", type=Path, help="also write the samples here, one SMILES a line")
     parser.add_argument("--out", help="name of the result (default moses, or moses_floor)")
     return parser.parse_args(arguments)

@@ -4,10 +4,10 @@
 writes the result file and prints the table. The search is the product's own (``molvae.search``) with the shipped model; no molecule is
 scored outside the budget, no data set is screened. Every run notes its AUC as scored, and again with every molecule that fails the
 product's verdict counted as 0; ``--verdict`` runs the search with the verdict inside, as ``molvae optimize`` does by default, so that no
-call is spent on what fails. ``--sampler`` and ``--without`` are for ablations.
+call is spent on what fails.
 
-Oracles: GuacaMol's own code, and the drd2, gsk3b and jnk3 models of molscore's wheel (``benchmarks.support.oracles``). ``--definition``
-says which isomer scoring the four tasks with isomers use.
+Oracles: the product's scorers ``pmo:TASK``: GuacaMol's own code, and the drd2, gsk3b and jnk3 models of molscore's wheel
+(``molvae.domains.molecules.oracles``). ``--definition`` says which isomer scoring the four tasks with isomers use.
 """
 
 from __future__ import annotations
@@ -18,23 +18,21 @@ import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import optuna
 import torch
 
-from benchmarks.support.oracles import DEFINITIONS, ISOMER_TASKS, TASKS, oracle
 from benchmarks.support.pmo import summary, top_auc
 from benchmarks.support.record import ROOT, Row, command_line, write_result
+from benchmarks.support.tasks import search
 from benchmarks.support.terminal import common, show
 from molvae.api import Model, load
-from molvae.search import Search, Settings
-from molvae.search.loop import Evaluation
+from molvae.domains.molecules.oracles import DEFINITIONS, ISOMER_TASKS
+from molvae.domains.molecules.oracles import PMO_TASKS as TASKS
+from molvae.search import Settings
 from molvae.search.pool import Scored
-from molvae.search.sampler import Recipe
-from molvae.search.samplers import NAMES
 
 # AUC top-10 of the published systems, in their own papers; see the README of mol_opt for the first three.
 PUBLISHED: Mapping[str, tuple[float, float, float]] = {  # NF-BO, REINVENT, GraphGA
@@ -63,15 +61,13 @@ PUBLISHED: Mapping[str, tuple[float, float, float]] = {  # NF-BO, REINVENT, Grap
     "zaleplon_mpo": (0.504, 0.358, 0.346),
 }
 SUMS = "NF-BO 14.737, REINVENT 14.196, GraphGA 13.751, InVirtuoGen 16.676"
-PARTS: Mapping[str, Mapping[str, Any]] = {"screening": {"screen": 1}, "tuning": {"tune_steps": 0}, "diversity": {"per_group": 1000}}
 ALERTS = ("pains", "brenk", "nih")
 HARD = 4.5  # SA score above which a molecule counts as hard to make
 
 
 def name_of(task: str, seed: int, options: argparse.Namespace) -> str:
     """Name of a run in the working folder."""
-    parts = [task, f"seed{seed}", options.sampler, *(["verdict"] if options.verdict else [])]
-    parts += [f"without-{part}" for part in sorted(options.without)]
+    parts = [task, f"seed{seed}", *(["verdict"] if options.verdict else [])]
     if task in ISOMER_TASKS:
         parts.append(options.definition)
     return "-".join([*parts, str(options.budget)])
@@ -79,17 +75,8 @@ def name_of(task: str, seed: int, options: argparse.Namespace) -> str:
 
 def run(task: str, seed: int, model: Model, options: argparse.Namespace) -> dict[str, Any]:
     """One search; its figures and its best hundred molecules with what the verdict and the alerts say of them."""
-    score = oracle(task, options.definition)
-    changes = {key: value for part in options.without for key, value in PARTS[part].items()}
-    settings = Settings(options.budget, seed, options.sampler, recipe=replace(Recipe(), **changes))
-    accept = (lambda record: model.validator.verdict(record).ok) if options.verdict else None
-
-    def evaluate(texts: Sequence[str]) -> list[Evaluation]:
-        return [Evaluation(score(text)) for text in texts]
-
-    search = Search(model.sampler, evaluate, settings, accept=accept, features=model.domain.features)
     started = time.process_time()
-    done = search.run()
+    done = search(task, model, Settings(options.budget, seed), options.definition, verdict=options.verdict)
     scored = list(done.pool)
     scores = [s.score for s in scored]
     passed = [s.score if model.validator.verdict(model.domain.parse(s.text)).ok else 0.0 for s in scored]
@@ -146,7 +133,7 @@ def collect(options: argparse.Namespace, arguments: list[str]) -> None:
     show(("task", "AUC top-10", "with verdict", "NF-BO", "REINVENT", "GraphGA", "top-10", "seeds"), table)
     rows.append(Row(f"AUC top-10, sum of {len(found)} tasks", total, SUMS if len(found) == len(TASKS) else ""))
     rows.append(Row(f"AUC top-10 with failures of the verdict counted 0, sum of {len(found)} tasks", kept_total))
-    payload = {"runs": found, "definition": options.definition, "verdict": options.verdict, "without": options.without}
+    payload = {"runs": found, "definition": options.definition, "verdict": options.verdict}
     command = command_line("benchmarks.pmo", arguments)
     write_result(options.out or "pmo", payload, command=command, seed=options.seed, rows=rows, threads=options.threads)
 
@@ -163,18 +150,14 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--collect", action="store_true", help="write the result file from the runs that are there")
     parser.add_argument("--budget", type=int, default=10_000, help="calls (default 10000)")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each task, with seeds from --seed on (default 1)")
-    parser.add_argument("--sampler", choices=NAMES, default="auto")
-    parser.add_argument("--without", default="", help=f"parts to switch off, separated by commas: {', '.join(PARTS)}")
     parser.add_argument("--verdict", action="store_true", help="score only what passes the verdict")
     parser.add_argument("--definition", choices=DEFINITIONS, default="corrected", help="isomer scoring (default corrected)")
     parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "pmo", help="working folder (default runs/pmo)")
     common(parser, out=None)
     options = parser.parse_args(arguments)
     options.tasks = list(TASKS) if options.tasks == "all" else [t for t in (options.tasks or "").split(",") if t]
-    options.without = [part for part in options.without.split(",") if part]
-    for kind, given, known in (("task", options.tasks, TASKS), ("part", options.without, tuple(PARTS))):
-        if wrong := [name for name in given if name not in known]:
-            parser.error(f"unknown {kind} {wrong[0]!r}; known: {', '.join(known)}")
+    if wrong := [name for name in options.tasks if name not in TASKS]:
+        parser.error(f"unknown task {wrong[0]!r}; known: {', '.join(TASKS)}")
     if not options.tasks and not options.collect:
         parser.error("--tasks or --collect is wanted")
     return options

@@ -252,7 +252,7 @@ def parse_options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1, help="processes of --prepare")
-    parser.add_argument("--molsets", type=Path, help=f"local copy of {molsets.WHEEL} (else pip fetches it)")
+    parser.add_argument("--molsets", type=Path, help=f"local copy of {molsets.WHEEL.file} (else pip fetches it)")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="working folder (default runs/representation)")
     return parser.parse_args(arguments)
 

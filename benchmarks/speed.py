@@ -189,7 +189,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sides", choices=("both", "own", "peer"), default="both", help="measure one side alone (default both)")
-    parser.add_argument("--molsets", type=Path, help=f"local copy of {molsets.WHEEL} (else pip fetches it)")
+    parser.add_argument("--molsets", type=Path, help=f"local copy of {molsets.WHEEL.file} (else pip fetches it)")
     parser.add_argument("--out", default="speed", help="name of the result (default speed)")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     parser.add_argument("--scratch", type=Path, help=argparse.SUPPRESS)

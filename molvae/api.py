@@ -26,6 +26,7 @@ from molvae.request import Funnel, Generation, Need, Range, Request, Target
 from molvae.sample import BATCH, Sampler, noised, slerp
 from molvae.scorers import Guarded, ReportingScorer, of
 from molvae.search import Progress
+from molvae.search.heads import split
 from molvae.search.team import Interruptible
 from molvae.validate import KnownKeys, Validator
 
@@ -108,7 +109,9 @@ class Model:
         return self.representation.labels.names
 
     def unit(self, name: str) -> str:
-        """Unit of a property, "" where it has none."""
+        """Unit of a property or of a prediction of it (NAME_pred, NAME_lcb, NAME_ucb), "" where it has none."""
+        if name not in self.domain.properties:
+            name, _ = split(name, self.properties)
         if name in self.domain.properties:
             return self.domain.properties[name].unit
         return self.representation.labels.units.get(name, "")
@@ -254,13 +257,16 @@ class Model:
     ) -> Optimised:
         """Search for records that score well: at most ``budget`` distinct records are scored.
 
-        objective: ``Objective.of(maximize="qed", constraint="tpsa<=90")``. scorers: where endpoints that the domain does not compute come
-        from: objects, texts such as "my_module:score" (``molvae.scorers.of``) or Python functions. scorer_workers, timeout: processes of each
-        scorer, seconds for an evaluation. options: the fields of ``molvae.search.plan.Plan``: workers (search processes; a script that asks
-        for several needs ``if __name__ == "__main__":``), sampler, seed, verify, novel, seconds, storage, study, out, resume, recipe, grace.
-        Raises UsageError, UnknownName.
+        objective: ``Objective.of(maximize="qed", constraint="tpsa<=90")``. It can name what the domain computes, what scorers provide
+        (objects, texts such as "my_module:score" for ``molvae.scorers.of``, or Python functions), and what the model predicts: "logp_pred",
+        "logp_lcb" and "logp_ucb", one standard deviation below and above, and labels that the domain cannot compute by their bare name.
+        scorer_workers, timeout: processes of each scorer, seconds for an evaluation. options: the fields of ``molvae.search.plan.Plan``:
+        workers (search processes; a script that asks for several needs ``if __name__ == "__main__":``), sampler, seed, verify, novel,
+        seconds, storage, study, out, resume, recipe, grace, seeds (records to score first and to search around), per_group (most candidates
+        with one scaffold).
+        Raises UsageError, UnknownName, InvalidRecord for a seed.
         """
-        known = [s if isinstance(s, ReportingScorer | Guarded) else of(s) for s in scorers]
+        known = [s if isinstance(s, ReportingScorer | Guarded) else of(s, domain=self.domain) for s in scorers]
         return optimise(
             self.sampler,
             Plan(objective, budget=budget, **options),
@@ -369,7 +375,7 @@ class Model:
         return tuple(p for p in self.properties if p in self.domain.properties)
 
     def _targets(self, targets: Mapping[str, float] | None, count: int) -> Tensor:
-        out = torch.full((count, len(self.properties)), math.nan)
+        out = self.sampler.unset(count)
         for name, value in (targets or {}).items():
             if name not in self.properties:
                 raise UnknownName("property of this model", name, list(self.properties))

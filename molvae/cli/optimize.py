@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,9 +12,10 @@ import typer
 
 from molvae.cli.deliver import candidate_table, rows
 from molvae.cli.generate import ModelName
+from molvae.cli.read import Complaints, entries
 from molvae.cli.search_report import write_records
 from molvae.cli.shared import DEFAULT_MODEL, State, add_row, epilog, new_table, number, open_model, state_of
-from molvae.errors import UsageError
+from molvae.errors import InvalidRecord, UsageError
 
 if TYPE_CHECKING:
     from molvae.api import Model
@@ -23,15 +25,41 @@ if TYPE_CHECKING:
     from molvae.search.team import Interruptible
 
 FILES = ("candidates.csv", "all.csv")
+_MAXIMIZE = (
+    "Make large. Repeatable. NAME, here and below: a computed property, an endpoint of --scorer, or what the model predicts: PROPERTY_pred, or "
+    "PROPERTY_lcb and PROPERTY_ucb, one standard deviation below and above it; a label that nobody can compute goes by its own name."
+)
 _SCORER = (
     "An endpoint of your own: module:function, file.py:function (both with :batch for lists), program:COMMAND, http://ADDRESS, "
-    "sklearn:FILE; NAME= before it names it. Repeatable."
+    "sklearn:FILE, similar:SMILES; or one that molvae brings along: pmo:TASK, guacamol:TASK, docking:FILE.toml (--list-scorers). NAME= before "
+    "it names it. Repeatable."
 )
 
+_SEEDS = "Records to score first and to search around: a file, - for standard input, or the record itself. Repeatable."
 _STORAGE = (
     "Keep the Optuna study there: postgresql+psycopg://USER@HOST/DATABASE, sqlite:///FILE or journal:FILE. The same command elsewhere, with "
     "another folder, joins it: no record is scored twice."
 )
+
+
+def _list_scorers(context: typer.Context, asked: bool) -> None:
+    if not asked or context.resilient_parsing:
+        return
+    from molvae import build
+
+    state = state_of(context)
+    found = [(kind, source) for name in build.DOMAINS for kind, source in build.domain(name).sources.items()]
+    table = new_table(None, "scorer", "gives", "names")
+    for kind, source in found:
+        add_row(table, f"{kind}:{source.argument}", source.description, ", ".join(source.names))
+    state.show(table)
+    state.result([{"scorer": k, "argument": s.argument, "gives": s.description, "names": s.names} for k, s in found])
+    raise typer.Exit
+
+
+ListScorers = Annotated[
+    bool, typer.Option("--list-scorers", callback=_list_scorers, is_eager=True, help="Show the scorers that molvae brings along, and stop.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -41,8 +69,13 @@ def register(app: typer.Typer) -> None:
             "molvae optimize --maximize qed --constraint 'tpsa<=90' --budget 5000 -o run",
             "molvae optimize --target logp=2.5±0.3 --minimize sa=1:5 --maximize qed=0.3:0.95*2 --contains c1ccncc1 -o run",
             "molvae optimize --scorer activity=my_model.py:predict:batch --maximize activity --scorer-workers 4 -o run",
+            "molvae optimize --model runs/mine --maximize my_assay_lcb --constraint 'sa<=3.5' -o run",
+            "molvae optimize --scorer near='similar:CC(=O)Nc1ccc(O)cc1' --maximize near=0.3:0.7 --minimize sa=1:5 -o run",
+            "molvae optimize --model zinc250k --scorer pmo:perindopril_mpo --maximize perindopril_mpo --budget 10000 -o run",
+            "molvae optimize --scorer docking:kit.toml --minimize kit --constraint 'qed>=0.5' --scorer-workers 4 --budget 500 -o run",
             "molvae optimize --maximize qed --workers 4 --storage postgresql+psycopg://me@host/db --study qed -o here",
             "molvae optimize --maximize qed --minimize logp --pareto --budget 3000 -o front",
+            "molvae optimize --maximize qed --seeds hits.smi --per-scaffold 3 -o run",
             "molvae optimize --maximize qed -o run --resume",
         )
     )(optimize)
@@ -52,22 +85,23 @@ def optimize(
     context: typer.Context,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of the run; it keeps everything that is scored.")],
     model: ModelName = DEFAULT_MODEL,
-    maximize: Annotated[list[str] | None, typer.Option(metavar="NAME[=LOW:HIGH][*WEIGHT]", help="Make large. Repeatable.")] = None,
+    maximize: Annotated[list[str] | None, typer.Option(metavar="NAME[=LOW:HIGH][*WEIGHT]", help=_MAXIMIZE)] = None,
     minimize: Annotated[list[str] | None, typer.Option(metavar="NAME[=LOW:HIGH][*WEIGHT]", help="Make small. Repeatable.")] = None,
     target: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE[±TOL][*WEIGHT]", help="Bring near. Repeatable.")] = None,
     range_: Annotated[list[str] | None, typer.Option("--range", metavar="NAME=LOW:HIGH[*WEIGHT]", help="Bring inside. Repeatable.")] = None,
     constraint: Annotated[list[str] | None, typer.Option(metavar="NAME<=VALUE", help="Must hold, as 'tpsa<=90'. Repeatable.")] = None,
     contains: Annotated[list[str] | None, typer.Option(metavar="SMARTS", help="Must have this substructure. Repeatable.")] = None,
     scaffold: Annotated[str | None, typer.Option(metavar="SMILES", help="Must have this scaffold.")] = None,
-    similar: Annotated[
-        list[str] | None, typer.Option(metavar="SMILES:LOW[:HIGH]", help="Must be so similar to this one. Repeatable.")
-    ] = None,
+    similar: Annotated[list[str] | None, typer.Option(metavar="SMILES:LOW[:HIGH]", help="Must be so similar. Repeatable.")] = None,
     objective: Annotated[Path | None, typer.Option(metavar="FILE", help="The objective as TOML instead.")] = None,
     scorer: Annotated[list[str] | None, typer.Option(metavar="SPEC", help=_SCORER)] = None,
+    list_scorers: ListScorers = False,
     trust: Annotated[bool, typer.Option("--trust", help="Unpickle the sklearn: files, which runs what is in them.")] = False,
     pareto: Annotated[bool, typer.Option("--pareto", help="Each term an objective of its own: the front instead of one score.")] = False,
     budget: Annotated[int, typer.Option(min=1, help="Distinct records to score.")] = 1000,
     sampler: Annotated[str, typer.Option(help="auto or local (ours), or Optuna's cmaes, tpe, gp, nsga2, random.")] = "auto",
+    seeds: Annotated[list[str] | None, typer.Option(metavar="FILE|TEXT", help=_SEEDS)] = None,
+    per_scaffold: Annotated[int, typer.Option(min=0, help="Most candidates with one scaffold; 0 for no limit.")] = 0,
     batch: Annotated[int, typer.Option(min=1, help="Records asked for at a time.")] = 64,
     novel: Annotated[bool, typer.Option("--novel", help="None of the training data.")] = False,
     verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Score only what passes the verdict.")] = True,
@@ -93,11 +127,24 @@ def optimize(
     loaded = open_model(state, model)
     options = {"sampler": sampler, "seed": seed, "verify": verify, "novel": novel, "seconds": 60 * minutes, "resume": resume}
     place = {"storage": storage, "study": study or (out.name if storage else None), "out": out}
-    options |= {"workers": workers, "recipe": Recipe(batch=batch), **place}
-    scorers = [of(spec, trust=trust, featurise=_features(loaded)) for spec in scorer or ()]
+    options |= {"workers": workers, "recipe": Recipe(batch=batch), "per_group": per_scaffold, **place}
+    scorers = [of(spec, trust=trust, featurise=_features(loaded), domain=loaded.domain) for spec in scorer or ()]
     scoring = {"scorers": scorers, "scorer_workers": scorer_workers, "timeout": timeout}
-    found = _run(state, loaded, wanted, budget=budget, keep=keep, **scoring, **options)
+    begun = _seeds(state, seeds, loaded)
+    found = _run(state, loaded, wanted, budget=budget, keep=keep, seeds=begun, **scoring, **options)
     _deliver(state, loaded, wanted, found, out, page=report, options={"budget": budget, **options})
+
+
+def _seeds(state: State, given: Sequence[str] | None, model: Model) -> tuple[str, ...]:
+    """Texts of the records to begin with; what is no record is reported and left out."""
+    complaints, texts = Complaints(state), []
+    for entry in entries(state, given, model.domain) if given else ():
+        try:
+            texts.append(model.domain.write(model.domain.parse(entry.text)))
+        except InvalidRecord as error:
+            complaints.add(entry.where, error.why)
+    complaints.close()
+    return tuple(texts)
 
 
 def _objective(file: Path | None, terms: dict[str, Any], pareto: bool) -> Objective:

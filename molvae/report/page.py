@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from molvae.errors import InvalidRecord
@@ -99,15 +99,10 @@ def write_page(path: Path | str, data: ReportData) -> None:
 
 def render_page(data: ReportData) -> str:
     """The page as HTML text. Whatever comes from the user is escaped; the page loads nothing and sends nothing."""
-    environment = Environment(
-        loader=PackageLoader("molvae.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["number"] = number
-    folder = files("molvae.report") / "templates"
-    return environment.get_template("page.html.j2").render(
+    return template("page.html.j2").render(
         data=data,
-        style=Markup((folder / "page.css").read_text(encoding="utf-8")),
-        script=Markup((folder / "page.js").read_text(encoding="utf-8")),
+        style=insert("page.css"),
+        script=insert("page.js"),
         facts=_facts(data),
         steps=_steps(data.funnel),
         rows=[statistics(data.candidates, request) for request in data.properties],
@@ -116,6 +111,21 @@ def render_page(data: ReportData) -> str:
         sort_keys=_sort_keys(data),
         cards=[_card(data, rank, c) for rank, c in enumerate(data.candidates[: data.max_cards], start=1)],
     )
+
+
+def template(name: str) -> Template:
+    """The template of that name, which escapes whatever it is not handed as Markup and knows the filter ``number``."""
+    environment = Environment(
+        loader=PackageLoader("molvae.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["number"] = number
+    return environment.get_template(name)
+
+
+def insert(*names: str) -> Markup:
+    """Files beside the templates, such as styles, one after the other, as they are."""
+    folder = files("molvae.report") / "templates"
+    return Markup("".join((folder / name).read_text(encoding="utf-8") for name in names))
 
 
 def _facts(data: ReportData) -> list[tuple[str, str]]:

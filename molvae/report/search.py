@@ -7,19 +7,18 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.resources import files
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
 from molvae.errors import InvalidRecord, UsageError
+from molvae.metrics import pareto_front
 from molvae.records import Candidate
 from molvae.report import figures
-from molvae.report.page import Step, Value
+from molvae.report.page import Step, Value, insert, template
 from molvae.report.properties import NAN, PropertyRequest, number, spread
 from molvae.report.write import write_bytes
 
@@ -134,7 +133,8 @@ class History:
         unknown = np.full(len(scores), np.nan)
         if objectives is not None:
             counts = feasible & np.isfinite(objectives).all(1)
-            return cls(counts, unknown, unknown, pareto_front(objectives, counts), _volume(objectives, counts))
+            front = pareto_front(np.where(counts[:, None], objectives, np.nan))
+            return cls(counts, unknown, unknown, front, _volume(objectives, counts))
         counts = feasible & np.isfinite(scores)
         best, top10, ten = unknown.copy(), unknown.copy(), list[float]()
         for row, (score, counted) in enumerate(zip(scores.tolist(), counts.tolist(), strict=True)):
@@ -150,22 +150,6 @@ class History:
         ends = np.arange(1, len(self.counts) + 1)
         starts = np.maximum(0, ends - window)
         return np.asarray((total[ends] - total[starts]) / (ends - starts), np.float64)
-
-
-def pareto_front(objectives: NDArray[np.float64], counts: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(n,) records that count and that no other one beats in one objective without losing in another; the first of equal ones.
-
-    objectives (n, k), more is better; counts (n,).
-    """
-    rows = np.flatnonzero(counts)
-    rows = rows[np.lexsort((rows, *(-objectives[rows].T[::-1])))] if len(rows) else rows
-    on_front = np.zeros(len(objectives), bool)
-    held = np.zeros((0, objectives.shape[1]))
-    for row in rows:
-        if not (held >= objectives[row]).all(1).any():
-            held = np.vstack([held, objectives[row]])
-            on_front[row] = True
-    return on_front
 
 
 def project(codes: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[float, float]]:
@@ -189,15 +173,10 @@ def write_search_page(path: Path | str, data: SearchReport) -> None:
 
 def render_search_page(data: SearchReport) -> str:
     """The page as HTML text. Whatever comes from the user is escaped; the page loads nothing, sends nothing and runs nothing."""
-    environment = Environment(
-        loader=PackageLoader("molvae.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    folder = files("molvae.report") / "templates"
-    style = "".join((folder / name).read_text(encoding="utf-8") for name in ("page.css", "search.css"))
     total = data.steps[0][1] if data.steps else 0
-    return environment.get_template("search.html.j2").render(
+    return template("search.html.j2").render(
         data=data,
-        style=Markup(style),
+        style=insert("page.css", "search.css"),
         facts=[(name, value) for name, value in data.facts.items() if value],
         steps=[Step(label, count, count / total if total else NAN) for label, count in data.steps],
         unknown=int((~np.isfinite(data.objectives if data.pareto else data.scores[:, None]).all(1)).sum()),
@@ -333,11 +312,17 @@ def _card(data: SearchReport, rank: int, candidate: Candidate) -> SearchCard:
         problem = error.why
     asked = {request.name: request for request in data.properties}
     values = []
-    for name, value in candidate.measured.items():
+    for name in dict.fromkeys([*candidate.measured, *asked]):
         request = asked.get(name, PropertyRequest(name))
+        # The model's mean stands among the predictions, whether it was asked for by its label or as its column is called.
+        predicted = candidate.predicted.get(name, candidate.predicted.get(name.removesuffix("_pred"), NAN))
+        value = candidate.measured.get(name, predicted)
+        if name not in candidate.measured and math.isnan(value):
+            continue
         inside = request.inside(value)
         state = "" if inside is None else "inside" if inside else "outside"
-        values.append(Value(request.title, request.unit, number(value), request.wish(), "", state))
+        told = number(value) if name in candidate.measured else f"~{number(value)}"
+        values.append(Value(request.title, request.unit, told, request.wish(), "", state))
     score = candidate.extra.get("score", "" if data.pareto else NAN)
     notes = [(name, v if isinstance(v, str) else number(v)) for name, v in candidate.extra.items() if name != "score"]
     return SearchCard(rank, candidate, drawing, problem, score if isinstance(score, str) else number(score), tuple(values), tuple(notes))

@@ -1,11 +1,12 @@
-"""Where endpoint values come from: computed properties, Python functions, programs, HTTP services, scikit-learn models; and their guard."""
+"""Where endpoint values come from: Python functions, programs, HTTP services, scikit-learn models, likeness to a record; and their guard."""
 
 from molvae.scorers.callables import Function
 from molvae.scorers.contract import Failure, Outcome, ReportingScorer, Scorer, Values
 from molvae.scorers.guard import Guarded
 from molvae.scorers.http import Http
+from molvae.scorers.named import Measured, named
 from molvae.scorers.program import Program
-from molvae.scorers.properties import Properties, Similarity, Structures
+from molvae.scorers.similarity import Similarity
 from molvae.scorers.sklearn_model import Sklearn
 from molvae.scorers.spec import of
 
@@ -14,14 +15,14 @@ __all__ = [
     "Function",
     "Guarded",
     "Http",
+    "Measured",
     "Outcome",
     "Program",
-    "Properties",
     "ReportingScorer",
     "Scorer",
     "Similarity",
     "Sklearn",
-    "Structures",
     "Values",
+    "named",
     "of",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -79,6 +79,15 @@ class RemoteScorer(ReportingScorer):
 def unknown(names: Sequence[str]) -> Values:
     """NaN for each endpoint."""
     return (math.nan,) * len(names)
+
+
+def added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Reason -> evaluations lost to it, over several counts of failures."""
+    out: dict[str, int] = {}
+    for one in counts:
+        for reason, count in one.items():
+            out[reason] = out.get(reason, 0) + count
+    return out
 
 
 def values_of(reply: Any, names: Sequence[str]) -> Outcome:

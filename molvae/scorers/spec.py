@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from molvae.errors import UsageError
 from molvae.scorers.callables import Function
 from molvae.scorers.contract import ReportingScorer
 from molvae.scorers.http import Http
+from molvae.scorers.named import named
 from molvae.scorers.program import Program
+from molvae.scorers.similarity import Similarity
 from molvae.scorers.sklearn_model import Method, Sklearn
+
+# For annotations alone: it brings torch, which worker processes of most scorers can do without.
+if TYPE_CHECKING:
+    from molvae.protocols import Domain
 
 # Names end before the first sign of an address, a command or a function, so that an = inside those stays theirs.
 _NAMED = re.compile(r"([^=:/\\]+)=(.*)", re.DOTALL)
@@ -23,37 +29,54 @@ def of(
     batch: bool = False,
     trust: bool = False,
     featurise: Callable[[str], Sequence[float]] | None = None,
+    domain: Domain[Any] | None = None,
 ) -> ReportingScorer:
     """A scorer from its text, or from a Python function.
 
     ``module:function`` · ``path/to/file.py:function`` · either with ``:batch``, for a function of a list of texts · ``program:COMMAND`` ·
-    ``http://...`` · ``sklearn:FILE`` · ``sklearn:FILE:predict_proba``. Before any of these ``NAME=``, or for several endpoints
-    ``NAME,NAME=``, says what the endpoints are called; otherwise by the function's name, the model file's, or ``score``.
+    ``http://...`` · ``sklearn:FILE`` · ``sklearn:FILE:predict_proba`` · ``similar:RECORD`` · what the domain offers, as ``pmo:TASK``. Before
+    any of these ``NAME=``, or for several endpoints ``NAME,NAME=``, says what the endpoints are called; otherwise by the function's name,
+    the file's, the task's, ``similarity`` or ``score``.
 
-    batch: a function takes lists, as ``:batch`` says. trust, featurise: see ``Sklearn``. Raises UsageError, UnknownName, and what the
-    scorers raise.
+    batch: a function takes lists, as ``:batch`` says. trust, featurise: see ``Sklearn``. domain: of the records, for ``similar:`` and its own
+    sources, which go before modules of their names. Raises UsageError, UnknownName, and what the scorers raise.
     """
     if not isinstance(spec, str):
         return Function(spec, batch=batch)
     names, rest = None, spec.strip()
-    named = _NAMED.fullmatch(rest)
-    if named is not None:
-        names, rest = [name.strip() for name in named[1].split(",")], named[2].strip()
+    labelled = _NAMED.fullmatch(rest)
+    if labelled is not None:
+        names, rest = [name.strip() for name in labelled[1].split(",")], labelled[2].strip()
     kind, _, argument = rest.partition(":")
     if kind == "program":
         return Program(argument, names or ("score",))
     if kind in ("http", "https"):
         return Http(rest, names or ("score",))
+    if kind == "similar":
+        return _similar(argument, names or ["similarity"], domain)
     if kind == "sklearn":
         return _sklearn(argument, names, trust, featurise)
+    if domain is not None and kind in domain.sources:
+        return named(domain, rest, names)
     if rest.endswith(":batch"):
         batch, rest = True, rest.removesuffix(":batch")
     if ":" not in rest:
-        raise UsageError(
-            f"scorer {spec!r}: wanted module:function, path/to/file.py:function, program:COMMAND, http://ADDRESS or sklearn:FILE, "
-            "with NAME= before it where the endpoint is to be called otherwise"
-        )
+        raise UsageError(f"scorer {spec!r}: wanted {_forms(domain)}, with NAME= before it where the endpoint is to be called otherwise")
     return Function(rest, names, batch=batch)
+
+
+def _forms(domain: Domain[Any] | None) -> str:
+    known = ["module:function", "path/to/file.py:function", "program:COMMAND", "http://ADDRESS", "sklearn:FILE", "similar:RECORD"]
+    known += [f"{kind}:{source.argument}" for kind, source in domain.sources.items()] if domain is not None else []
+    return f"{', '.join(known[:-1])} or {known[-1]}"
+
+
+def _similar(reference: str, names: Sequence[str], domain: Domain[Any] | None) -> ReportingScorer:
+    if domain is None:
+        raise UsageError(f"scorer 'similar:{reference}': similarity is a domain's; hand in domain=model.domain")
+    if len(names) != 1:
+        raise UsageError(f"scorer 'similar:{reference}' gives one value; {len(names)} names came: {', '.join(names)}")
+    return Similarity(domain, reference, names[0])
 
 
 def _sklearn(

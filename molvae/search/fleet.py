@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from molvae.errors import MolvaeError, UsageError
+from molvae.scorers.contract import added
 
 TICK = 1.0  # seconds between two looks at the study
 COUNTS = ("drawn", "valid", "new", "refused")
@@ -109,11 +110,7 @@ class Fleet:
 
     def failures(self) -> dict[str, int]:
         """Reason -> evaluations lost to it, over all workers."""
-        out: dict[str, int] = {}
-        for report in self.reports.values():
-            for reason, count in report.failures.items():
-                out[reason] = out.get(reason, 0) + count
-        return out
+        return added(report.failures for report in self.reports.values())
 
     def _hear(self, number: int, member: _Process) -> bool:
         """Take in what a worker said; False once it is silent for good."""

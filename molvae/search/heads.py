@@ -8,7 +8,15 @@ from molvae.errors import InvalidRecord
 from molvae.sample import BATCH, Sampler
 from molvae.scorers import Failure, Outcome, ReportingScorer
 
-SUFFIXES = ("_pred", "_lcb", "_ucb")
+# Of an endpoint's name, and how many predicted standard deviations its value lies from the predicted mean.
+SUFFIXES = {"_pred": 0.0, "_lcb": -1.0, "_ucb": 1.0}
+
+
+def split(name: str, labels: Sequence[str]) -> tuple[str, str]:
+    """The label that an endpoint's name is about, and the name's suffix; without a suffix the name as it is."""
+    if name in labels:
+        return name, ""
+    return next(((name.removesuffix(s), s) for s in SUFFIXES if name.endswith(s) and name.removesuffix(s) in labels), (name, ""))
 
 
 def offered(sampler: Sampler) -> list[str]:
@@ -24,17 +32,17 @@ class Heads(ReportingScorer):
     """Predicted mean (NAME or NAME_pred), and the mean less (NAME_lcb) or plus (NAME_ucb) one predicted standard deviation.
 
     A lower confidence bound is what to maximise where the model may be wrong: it asks for a high prediction and for a certain one.
+
+    Attributes: ``means``, those of the names that stand for the mean, which candidates carry as their predictions anyway.
     """
 
     def __init__(self, sampler: Sampler, names: Sequence[str]) -> None:
         super().__init__(names)
         labels = sampler.representation.labels.names
         self._sampler = sampler
-        self._of: list[tuple[int, float]] = []
-        for name in names:
-            suffix = next((s for s in SUFFIXES if name.endswith(s) and name.removesuffix(s) in labels), "")
-            column = labels.index(name.removesuffix(suffix) if suffix else name)
-            self._of.append((column, {"_lcb": -1.0, "_ucb": 1.0}.get(suffix, 0.0)))
+        parts = [split(name, labels) for name in names]
+        self._of = [(labels.index(label), SUFFIXES.get(suffix, 0.0)) for label, suffix in parts]
+        self.means = [name for name, (_, away) in zip(names, self._of, strict=True) if not away]
 
     def attempt(self, texts: Sequence[str]) -> list[Outcome]:
         """Values for the texts that have a code."""

@@ -12,6 +12,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from molvae.errors import DataError, UsageError
+from molvae.search.agreement import differences, plain
 from molvae.search.pool import Scored
 from molvae.search.trials import Known, finished
 
@@ -33,13 +34,9 @@ class Journal:
             raise UsageError(f"{folder} holds no run to resume; start without --resume")
         if not resume and found.exists():
             raise UsageError(f"{folder} holds a run already; go on with --resume, or choose another folder")
-        wanted = json.loads(json.dumps(plan, sort_keys=True))
-        if resume:
-            had = json.loads(found.read_text(encoding="utf-8"))
-            differing = sorted(key for key in {*had, *wanted} if had.get(key) != wanted.get(key))
-            if differing:
-                said = "; ".join(f"{key}: {had.get(key)} there, {wanted.get(key)} here" for key in differing)
-                raise UsageError(f"{folder} holds a run of another plan ({said}); resume with the same one, or choose another folder")
+        wanted = plain(plan)
+        if resume and (said := differences(json.loads(found.read_text(encoding="utf-8")), wanted)):
+            raise UsageError(f"{folder} holds a run of another plan ({said}); resume with the same one, or choose another folder")
         folder.mkdir(parents=True, exist_ok=True)
         found.write_text(json.dumps(wanted, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 

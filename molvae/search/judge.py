@@ -1,4 +1,4 @@
-"""From texts to evaluations: endpoints computed by the domain, endpoints from the user's scorers, and the objective that weighs them."""
+"""From texts to evaluations: endpoints from the domain, from the user's scorers and from the model's heads, and the objective that weighs them."""
 
 from __future__ import annotations
 
@@ -9,25 +9,37 @@ from typing import Any
 from molvae.errors import UsageError
 from molvae.objectives import Objective
 from molvae.objectives.terms import Bounds
-from molvae.protocols import Domain
+from molvae.sample import BATCH, Sampler
 from molvae.scorers import Guarded
+from molvae.scorers.contract import added
+from molvae.search.heads import SUFFIXES, Heads, offered
 from molvae.search.loop import Evaluation
 
 
 class Judge:
-    """Scores batches of texts for an objective. Endpoints that a scorer provides go before the domain's properties of the same name.
+    """Scores batches of texts for an objective.
 
-    usual: bounds of terms without their own. Raises UnknownName, UsageError for an objective that these endpoints cannot serve, and for an
-    endpoint of two scorers.
+    Endpoints that a scorer provides go before the domain's properties and the model's labels of the same name. usual: bounds of terms
+    without their own. Attributes: ``computed``, the endpoints of the domain; ``means``, those that are predicted means.
+
+    Raises UnknownName, UsageError for an objective that these endpoints cannot serve, for an endpoint of two scorers, and for a scorer's
+    that is called like a prediction (NAME_pred, NAME_lcb, NAME_ucb).
     """
 
-    def __init__(self, domain: Domain[Any], objective: Objective, scorers: Sequence[Guarded] = (), usual: Bounds | None = None) -> None:
-        provided = [name for scorer in scorers for name in scorer.names]
+    def __init__(self, sampler: Sampler, objective: Objective, scorers: Sequence[Guarded] = (), usual: Bounds | None = None) -> None:
+        self.domain, self.scorers = sampler.representation.domain, tuple(scorers)
+        provided, predicted = [name for scorer in scorers for name in scorer.names], offered(sampler)
         if twice := sorted({name for name in provided if provided.count(name) > 1}):
             raise UsageError(f"the endpoint {twice[0]} comes from two scorers; name one of them otherwise, as NAME=module:function")
-        self.domain, self.scorers = domain, tuple(scorers)
-        self.bound = objective.bind(domain, endpoints=provided, usual=usual)
-        self.computed = [name for name in self.bound.names if name not in provided]
+        if taken := [name for name in provided if name in predicted and name.endswith(tuple(SUFFIXES))]:
+            raise UsageError(f"the endpoint {taken[0]} is the model's own prediction; name the scorer's otherwise, as NAME=module:function")
+        self.bound = objective.bind(self.domain, endpoints=[*provided, *predicted], usual=usual)
+        left = [name for name in self.bound.names if name not in provided]
+        self.computed = [name for name in left if name in self.domain.properties]
+        own = [name for name in left if name not in self.domain.properties]
+        heads = [Heads(sampler, own)] if own else []
+        self.means = frozenset(name for one in heads for name in one.means)
+        self._sources = [*self.scorers, *(Guarded(one, workers=0, batch=BATCH) for one in heads)]
 
     def __call__(self, texts: Sequence[str]) -> list[Evaluation]:
         """One evaluation for each text; what could not be scored has the score NaN."""
@@ -35,8 +47,8 @@ class Judge:
         records = [self.domain.parse(text) for text in texts]
         for record in records:
             values.append({name: self.domain.properties[name].compute(record) for name in self.computed})
-        for scorer in self.scorers:
-            for mine, theirs in zip(values, scorer.values(texts), strict=True):
+        for source in self._sources:
+            for mine, theirs in zip(values, source.values(texts), strict=True):
                 mine.update(theirs)
         return [self._evaluation(record, mine) for record, mine in zip(records, values, strict=True)]
 
@@ -47,8 +59,4 @@ class Judge:
 
     def failures(self) -> dict[str, int]:
         """Reason -> evaluations lost to it, over all scorers."""
-        out: dict[str, int] = {}
-        for scorer in self.scorers:
-            for reason, count in scorer.failures.items():
-                out[reason] = out.get(reason, 0) + count
-        return out
+        return added(source.failures for source in self._sources)

@@ -16,14 +16,13 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from molvae.errors import InvalidRecord, UsageError
 from molvae.sample import Sampler
-from molvae.search.moves import MOVES
 from molvae.search.pool import Pool, Scored
 from molvae.search.sampler import LatentSampler, Recipe
 from molvae.search.samplers import optuna_sampler
 from molvae.search.shared import Member, Shared, Shelf
 from molvae.search.storage import sync
 from molvae.search.surrogate import Features
-from molvae.search.trials import Known, code_at, finished, is_scored, known, open_trial, space
+from molvae.search.trials import Known, code_at, finished, is_scored, known, open_trial, point, space
 
 POINT_LEVEL = 0.5  # noise level at which the points of Optuna's own samplers are decoded: precise enough to be a function of the point
 WAIT = 0.3  # seconds between two looks, where others are at all that the budget has left
@@ -142,6 +141,16 @@ class Search:
         if self.shared is not None:
             self.take_over(self.shared.look())
 
+    def plant(self, texts: Sequence[str]) -> int:
+        """Score these records first and search around them. How many are left to score. Raises InvalidRecord."""
+        domain = self.sampler.representation.domain
+        planted = self.latent.plant([domain.parse(text) for text in texts])
+        if not self.ours:
+            for proposal in planted:
+                self.study.enqueue_trial(point(proposal.z))
+            self.latent.planted = 0
+        return len(planted)
+
     @property
     def pool(self) -> Pool:
         """Everything scored so far."""
@@ -190,7 +199,8 @@ class Search:
             if settings.seconds and time.monotonic() - started > settings.seconds:
                 return "time"
             if room > 0:
-                idle = 0 if self._batch(min(settings.recipe.batch, room)) else idle + 1
+                # What the user brings along is a batch of its own, for the search goes on from there.
+                idle = 0 if self._batch(min(self.latent.planted or settings.recipe.batch, room)) else idle + 1
             else:
                 time.sleep(WAIT)  # others are at the rest; should they die over it, it is this worker's
             if on_progress is not None:
@@ -244,7 +254,7 @@ class Search:
         if self.ours:
             # Entered with their codes, in one write each: asking writes each dimension by itself, to a file or a database.
             proposals = {p.key: p for p in self.latent.take_next(count)}
-            rows = [(p.text, p.key, shared.member.token, MOVES[p.move].name, self.latent.code(p)) for p in proposals.values()]
+            rows = [(p.text, p.key, shared.member.token, self.latent.name_of(p), self.latent.code(p)) for p in proposals.values()]
             self.study.add_trials([open_trial(*row) for row in rows])
             asked = {p.key: Ticket(-1, p.text, p.key) for p in proposals.values()}
         else:
@@ -277,8 +287,7 @@ class Search:
             proposal = self.latent.open.get(trial.number)
             return None if proposal is None else (proposal.text, proposal.key)
         z = code_at({name: trial.params[name] for name in self.space})[None]
-        free = torch.full((1, len(self.sampler.representation.labels.names)), torch.nan)
-        drawn = self.sampler.draw(z, torch.full((1,), POINT_LEVEL), free, 0.0, 0.0, None)
+        drawn = self.sampler.draw(z, torch.full((1,), POINT_LEVEL), self.sampler.unset(1), 0.0, 0.0, None)
         if not drawn.finished[0]:
             return None
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ AROUND = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 CROSS = (0.1, 0.3, 0.5, 0.7)
 GROW = (0.3, 0.6, 1.0)
 GRAFT = (0.1, 0.4)
+GIVEN = -1  # move of records that the user brings along
 FORGET = 0.9  # weight of the credit so far when a new batch comes in (DESIGN: discounted success)
 FLOOR = 0.01  # least share of every move, so that none is forgotten
 
@@ -49,13 +50,14 @@ MOVES: tuple[Move, ...] = (
 
 @dataclass(frozen=True)
 class Proposal:
-    """A decoded, valid record that was not scored yet. z (D,): the code it was decoded from."""
+    """A decoded, valid record that was not scored yet. z (D,): the code it was decoded from. nats: its negative log-likelihood there."""
 
     z: Tensor
     record: Any
     text: str
     key: str
     move: int
+    nats: float = 0.0
 
 
 class Shares:
@@ -93,7 +95,7 @@ class Mover:
         """
         picked = self._pick(count, len(elites))
         z, level, begun = self._codes(picked, codes, elites)
-        free = torch.full((count, len(self.sampler.representation.labels.names)), torch.nan)
+        free = self.sampler.unset(count)
         out: list[Proposal] = []
         for at in range(0, count, BATCH):
             part = slice(at, at + BATCH)
@@ -103,7 +105,7 @@ class Mover:
                 if proposal is not None:
                     taken.add(proposal.key)
                     self.counts["new"] += 1
-                    out.append(proposal)
+                    out.append(replace(proposal, nats=-drawn.log_likelihood[row - at]))
         np.add.at(self.drawn, picked, 1.0)
         self.counts["drawn"] += count
         return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from molvae.objectives import Objective
 from molvae.objectives.terms import Bounds
 from molvae.sample import Sampler
 from molvae.scorers import Guarded, Scorer
+from molvae.search.heads import SUFFIXES
 from molvae.search.judge import Judge
 from molvae.search.loop import Note, Search, Settings
 from molvae.search.sampler import Recipe
@@ -25,7 +26,8 @@ class Plan:
     verify: score only records that pass the verdict. sampler: see ``molvae.search.samplers.NAMES``. storage, study: of Optuna; without a
     storage the study lives in memory, and the folder ``out``, where given, keeps every scored record. workers: search processes; several
     share a study in the storage, by default a file in ``out``. Others, on other machines too, join it by the same storage and study.
-    grace: seconds of silence after which a worker of a shared study is taken for dead.
+    grace: seconds of silence after which a worker of a shared study is taken for dead. seeds: records to score first and to search around.
+    per_group: most records of one group (scaffold) among the candidates and in the elite that is searched around; 0 for no limit.
     """
 
     objective: Objective
@@ -42,6 +44,8 @@ class Plan:
     workers: int = 1
     grace: float = GRACE
     recipe: Recipe = field(default_factory=Recipe)
+    seeds: tuple[str, ...] = ()
+    per_group: int = 0
 
     @property
     def objectives(self) -> int:
@@ -50,7 +54,8 @@ class Plan:
 
     def settings(self) -> Settings:
         """Of one search process."""
-        return Settings(self.budget, self.seed, self.sampler, self.objectives, self.objective.labels, self.seconds, self.recipe)
+        recipe = replace(self.recipe, per_group=min(self.recipe.per_group, self.per_group)) if self.per_group else self.recipe
+        return Settings(self.budget, self.seed, self.sampler, self.objectives, self.objective.labels, self.seconds, recipe)
 
     def described(self, model_name: str, judge: Judge) -> dict[str, Any]:
         """What decides about the scores of a run, and so must be the same when it is resumed."""
@@ -81,21 +86,21 @@ class Scoring:
             guarded = [s if isinstance(s, Guarded) else Guarded(s, workers=self.workers, timeout=self.timeout) for s in self.scorers]
             for one in guarded:
                 stack.enter_context(one)
-            yield Judge(sampler.representation.domain, objective, guarded, {**usual_bounds(sampler), **(self.bounds or {})})
+            yield Judge(sampler, objective, guarded, {**usual_bounds(sampler), **(self.bounds or {})})
 
 
 def usual_bounds(sampler: Sampler) -> dict[str, tuple[float, float]]:
-    """Mean plus and minus two standard deviations of the training data, for terms without bounds of their own."""
+    """Mean plus and minus two standard deviations of the training data, of labels and their predictions, for terms without bounds."""
     names = sampler.representation.labels.names
     mean, std = sampler.model.label_mean.tolist(), sampler.model.label_std.tolist()
-    return {name: (m - 2 * s, m + 2 * s) for name, m, s in zip(names, mean, std, strict=True)}
+    return {name + end: (m - 2 * s, m + 2 * s) for name, m, s in zip(names, mean, std, strict=True) for end in (*SUFFIXES, "")}
 
 
 def search_for(
     plan: Plan, sampler: Sampler, judge: Judge, *, shelf: Shelf | None = None, note: Note | None = None, member: Member | None = None
 ) -> Search:
     """The search that a plan describes, in memory or in a shared study."""
-    return Search(
+    search = Search(
         sampler,
         judge,
         plan.settings(),
@@ -106,6 +111,8 @@ def search_for(
         note=note,
         member=member or Member(grace=plan.grace),
     )
+    search.plant(plan.seeds)
+    return search
 
 
 def _gate(sampler: Sampler, plan: Plan) -> Callable[[Any], bool] | None:

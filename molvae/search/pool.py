@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from molvae.metrics import pareto_front
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -74,6 +76,10 @@ class Pool:
             self._ranked = sorted(known, key=lambda s: (-s.rank, s.call))
         return self._ranked
 
+    def best(self, count: int, per_group: int = 0) -> list[Scored]:
+        """The best ``count`` records, at most ``per_group`` of one group (scaffold) where that is not 0."""
+        return _spread(self.ranked(), count, per_group or count)
+
     def elites(self, count: int, per_group: int) -> list[Scored]:
         """The best ``count`` records, at most ``per_group`` of one group (scaffold), so that one family does not fill the set.
 
@@ -85,16 +91,7 @@ class Pool:
         better = [s for s in ranked if s.rank > ranked[-1].rank]
         if len(ranked) - len(better) > count:
             ranked = better
-        taken: dict[str, int] = {}
-        out: list[Scored] = []
-        for one in ranked if len(ranked) >= count else [*ranked, *self._nearest()]:
-            if one.group and taken.get(one.group, 0) >= per_group:
-                continue
-            taken[one.group] = taken.get(one.group, 0) + 1
-            out.append(one)
-            if len(out) == count:
-                break
-        return out
+        return _spread(ranked if len(ranked) >= count else [*ranked, *self._nearest()], count, per_group)
 
     def _nearest(self) -> list[Scored]:
         """Records that violate a constraint, the least violation first, without those that violate as much as any."""
@@ -123,12 +120,10 @@ class Pool:
 
     def front(self) -> list[Scored]:
         """The feasible records that no other one beats in one objective without losing in another, best first in the first objective."""
-        able = self._comparable()
-        out: list[Scored] = []
-        for one in sorted(able, key=lambda s: (tuple(-o for o in s.objectives), s.call)):
-            if not any(all(a >= b for a, b in zip(other.objectives, one.objectives, strict=True)) for other in out):
-                out.append(one)
-        return out
+        able = sorted(self._comparable(), key=lambda s: (tuple(-o for o in s.objectives), s.call))
+        if not able:
+            return []
+        return [one for one, held in zip(able, pareto_front(np.array([s.objectives for s in able])), strict=True) if held]
 
     def threshold(self, place: int) -> float:
         """Rank of the record in this place (1 is the best), minus infinity where there are fewer."""
@@ -139,6 +134,19 @@ class Pool:
         """Mean score of the best ``count``; NaN where nothing has a rank."""
         ranked = self.ranked()[:count]
         return float(np.mean([s.score for s in ranked])) if ranked else math.nan
+
+
+def _spread(ranked: Iterable[Scored], count: int, per_group: int) -> list[Scored]:
+    taken: dict[str, int] = {}
+    out: list[Scored] = []
+    for one in ranked:
+        if one.group and taken.get(one.group, 0) >= per_group:
+            continue
+        taken[one.group] = taken.get(one.group, 0) + 1
+        out.append(one)
+        if len(out) == count:
+            break
+    return out
 
 
 def rank_weights(count: int, slope: float = 0.02) -> Tensor:

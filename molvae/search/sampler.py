@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from torch import Tensor
 
 from molvae.sample import Sampler
-from molvae.search.moves import MOVES, Mover, Proposal
+from molvae.search.moves import GIVEN, MOVES, Mover, Proposal
 from molvae.search.pool import Pool, Scored, labelled
 from molvae.search.surrogate import Features, TanimotoGP
 from molvae.search.trials import Known, point, scored, space
@@ -31,8 +31,10 @@ class Recipe:
 
     batch: proposals between two updates. start: draws of the prior before anything else. elite, per_group: size of the elite and most of one
     scaffold in it. screen: decoded proposals for each one that is scored, 1 for none. learn_from: best and newest records that the surrogate
-    learns from. tune_steps, tune_rate: updates of the decoder's copy after each batch, 0 for none. patience: batches without a newcomer in the
-    ten best after which the decoder goes back to the shipped one.
+    learns from. tune_steps, tune_rate: updates of the decoder's copy after each batch, 0 for none; fewer, in proportion, where less than the
+    share ``fresh`` of draws is new, because a decoder that writes what is known has learnt enough of it. likelihood: weight, in standard deviations
+    of the surrogate for each 10 nats, of the decoder's own doubt about a proposal. patience: batches without a newcomer in the ten best
+    after which the decoder goes back to the shipped one. kinds: of moves, see ``moves.Move``.
     """
 
     batch: int = 64
@@ -43,7 +45,10 @@ class Recipe:
     learn_from: tuple[int, int] = (400, 400)
     tune_steps: int = 4
     tune_rate: float = 3e-4
+    fresh: float = 0.4
+    likelihood: float = 0.0
     patience: int = 40
+    kinds: tuple[str, ...] = ("prior", "around", "cross", "grow", "graft")
     most_draws: int = 40  # decoded sequences for each proposal wanted, before a smaller batch is accepted
 
 
@@ -65,13 +70,15 @@ class LatentSampler(BaseSampler):
         features: Features | None = None,
     ) -> None:
         self.recipe, self.accept, self.features = recipe, accept, features
+        self.start, self.planted = recipe.start, 0
         self.representation = sampler.representation
         self.generator = torch.Generator().manual_seed(seed)
         self.rng = np.random.default_rng(seed)
         self.base = sampler
         self.tuner = Tuner(sampler.model, recipe.tune_rate, self.generator) if recipe.tune_steps else None
         model = sampler.model if self.tuner is None else self.tuner.model
-        self.mover = Mover(Sampler(model, sampler.representation, sampler.validator), self.generator, MOVES)
+        moves = [m for m in MOVES if m.kind in recipe.kinds]
+        self.mover = Mover(Sampler(model, sampler.representation, sampler.validator), self.generator, moves)
         self.pool = Pool()
         self.queue: deque[Proposal] = deque()
         self.open: dict[int, Proposal] = {}
@@ -80,6 +87,7 @@ class LatentSampler(BaseSampler):
         self.prints: dict[str, NDArray[np.float32]] = {}
         self.tokens: dict[str, list[int]] = {}
         self.stale, self.best10 = 0, -math.inf
+        self.share_new = 1.0
         self.several = False
         self.refused = 0
         self.avoid: frozenset[str] = frozenset()
@@ -98,12 +106,33 @@ class LatentSampler(BaseSampler):
         self.open[trial.number] = proposal
         return point(proposal.z)
 
+    def plant(self, records: Sequence[Any]) -> list[Proposal]:
+        """Propose these records before anything else, and search around them instead of drawing ``recipe.start`` records from the prior.
+
+        Returns those that are proposed; the rest are not accepted, or scored already.
+        """
+        domain, texts = self.representation.domain, {}
+        for record in records:
+            text = domain.write(record)
+            if text not in self.pool and (self.accept is None or self.accept(record)):
+                texts[text] = record
+        batch, places = self.representation.able(list(texts.values()))
+        codes = torch.zeros(len(texts), self.base.model.latent.width)  # what has no code is scored, but not searched around
+        if batch is not None:
+            codes[places] = self.base.modes(batch)
+        planted = [Proposal(z, record, text, text, GIVEN) for z, (text, record) in zip(codes, texts.items(), strict=True)]
+        self.queue.extend(planted)
+        self.planted += len(planted)
+        self.start = min(self.start, max(1, self.planted)) if records else self.start
+        return planted
+
     def next(self) -> Proposal | None:
         """The next proposal; None where all draws held nothing new. ``avoid`` holds keys that others are scoring at this moment."""
         if not self.queue:
             self._fill()
         while self.queue:
             proposal = self.queue.popleft()
+            self.planted -= proposal.move == GIVEN
             if proposal.key not in self.pool and proposal.key not in self.avoid:
                 return proposal
         return None
@@ -118,6 +147,10 @@ class LatentSampler(BaseSampler):
     def code(self, proposal: Proposal) -> list[float]:
         """The proposal's point in the search space."""
         return list(point(proposal.z).values())
+
+    def name_of(self, proposal: Proposal) -> str:
+        """The move that made it."""
+        return "given" if proposal.move == GIVEN else self.mover.moves[proposal.move].name
 
     def sample_independent(self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution) -> Any:
         """Parameters that are none of the code's."""
@@ -150,11 +183,11 @@ class LatentSampler(BaseSampler):
         """Note a scored record. A failure or a violated constraint takes it out of the ranking; neither is proposed again."""
         domain = self.representation.domain
         record = proposal.record if proposal is not None else domain.parse(said.text)
-        origin = said.origin or ("given" if proposal is None else MOVES[proposal.move].name)
+        origin = said.origin or ("given" if proposal is None else self.name_of(proposal))
         one = scored(replace(said, origin=origin), len(self.pool) + 1, domain.group(record), {})
         self.several = self.several or bool(one.objectives)
         self.pool.add([one])
-        if proposal is not None:
+        if proposal is not None and proposal.move != GIVEN:
             self.moves[one.key] = proposal.move
         if self.features is not None and not math.isnan(one.rank):
             self.prints[one.key] = self.features([record])[0]
@@ -164,7 +197,7 @@ class LatentSampler(BaseSampler):
         """Take over an earlier run, in the order of its calls, and tune on its elites as that run had."""
         for one in done:
             self.take(one)
-        updates = min(100, (len(self.pool) - self.recipe.start) // self.recipe.batch)
+        updates = min(100, (len(self.pool) - self.start) // self.recipe.batch)
         for _ in range(max(1, updates) if self.fresh else 0):
             self.fresh = self.fresh or [next(iter(self.pool))]
             self._update()
@@ -189,8 +222,9 @@ class LatentSampler(BaseSampler):
             if self.stale and self.stale % self.recipe.patience == 0:
                 self.tuner.reset()
             known = [s for s in elites if s.key in self.tokens]
-            if known and len(self.pool) >= self.recipe.start:
-                self.tuner.step([self.tokens[s.key] for s in known], self._codes(known), self.recipe.tune_steps)
+            if known and len(self.pool) >= self.start:
+                steps = max(1, round(self.recipe.tune_steps * min(1.0, self.share_new / self.recipe.fresh)))
+                self.tuner.step([self.tokens[s.key] for s in known], self._codes(known), steps)
 
     def _elites(self) -> list[Scored]:
         elites = self.pool.elites(self.recipe.elite, self.recipe.per_group)
@@ -218,7 +252,7 @@ class LatentSampler(BaseSampler):
         recipe = self.recipe
         if self.tuner is not None and not self.tuner.replay:
             self.tuner.remember(2048)
-        early = len(self.pool) < recipe.start
+        early = len(self.pool) < self.start
         elites = [] if early else self._elites()
         codes, sequences = self._codes(elites), [self.tokens[s.key] for s in elites]
         gp = self._surrogate() if elites else None
@@ -233,6 +267,7 @@ class LatentSampler(BaseSampler):
             good = [p for p in new if self.accept is None or self.accept(p.record)]
             self.refused += len(new) - len(good)
             found += good
+        self.share_new += 0.3 * (len(found) / drawn - self.share_new)
         self.queue.extend(found[: recipe.batch] if gp is None else self._screened(gp, found))
 
     def _surrogate(self) -> TanimotoGP | None:
@@ -249,6 +284,7 @@ class LatentSampler(BaseSampler):
         if self.features is None:
             return list(found)
         mean, std = gp.predict(self.features([p.record for p in found]))
+        mean = mean - 0.1 * self.recipe.likelihood * np.array([p.nats for p in found])
         chosen: list[int] = []
         left = np.ones(len(found), bool)
         for bold in self.rng.exponential(1.0, min(self.recipe.batch, len(found))):
@@ -259,5 +295,5 @@ class LatentSampler(BaseSampler):
 
     def report(self) -> Mapping[str, float]:
         """Counts for the progress line and the record of the run."""
-        shares = dict(zip([m.name for m in MOVES], self.mover.shares.shares().tolist(), strict=True))
+        shares = dict(zip([m.name for m in self.mover.moves], self.mover.shares.shares().tolist(), strict=True))
         return {**self.mover.counts, "refused": self.refused, "stale": self.stale, **{f"share {k}": v for k, v in shares.items()}}

@@ -11,7 +11,6 @@ databases alone, and beats for each trial by itself.)
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 import uuid
@@ -27,6 +26,7 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from molvae.errors import MolvaeError, UsageError
+from molvae.search.agreement import differences, plain
 from molvae.search.storage import FileStorage, open_storage
 from molvae.search.trials import is_scored, key_of
 
@@ -85,13 +85,10 @@ class Shelf:
 
     def agree(self, plan: Mapping[str, Any]) -> None:
         """Say in the study what decides about its scores; all who work on it must agree. Raises UsageError where they do not."""
-        wanted = json.loads(json.dumps(plan, sort_keys=True))
+        wanted = plain(plan)
         self.study.set_user_attr("plan", had := self.study.user_attrs.get("plan", wanted))
-        differing = [f"{k}: {had.get(k)} there, {wanted.get(k)} here" for k in sorted({*had, *wanted}) if had.get(k) != wanted.get(k)]
-        if differing:
-            raise UsageError(
-                f"the study {self.study.study_name} has another plan ({'; '.join(differing)}); join with the same, or name a new one"
-            )
+        if said := differences(had, wanted):
+            raise UsageError(f"the study {self.study.study_name} has another plan ({said}); join with the same, or name a new one")
 
     def add(self, trials: Sequence[FrozenTrial]) -> None:
         """Enter scored trials whose records the study does not have."""

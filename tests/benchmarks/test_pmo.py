@@ -1,41 +1,14 @@
-"""The PMO benchmark's parts: how a run is scored, converted forests, and the oracles on molecules whose scores are known."""
+"""How the PMO benchmark counts calls and scores a run."""
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rdkit import Chem
-from rdkit.Chem import QED
 
-from benchmarks.support import forests, oracles, pmo
-from benchmarks.support.wheels import GUACAMOL, MOLSCORE
-
-# Found before the test run gets a home folder of its own; without them nothing is fetched.
-GUACAMOL_WHEEL, MOLSCORE_WHEEL = GUACAMOL.found(), MOLSCORE.found()
-WHERE = "is neither in $MOLVAE_WHEELS nor in $MOLVAE_HOME/benchmarks (~/.cache/molvae/benchmarks)"
-needs_guacamol = pytest.mark.skipif(GUACAMOL_WHEEL is None, reason=f"{GUACAMOL.file} {WHERE}")
-needs_molscore = pytest.mark.skipif(MOLSCORE_WHEEL is None, reason=f"{MOLSCORE.file} {WHERE}")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def own_arrays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A folder for converted forests, so that the conversion is tested and nothing outside is written."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(forests, "ARRAYS", tmp_path_factory.mktemp("oracles"))
-        forests.load.cache_clear()
-        yield
-        forests.load.cache_clear()
-
-
-def oracle(task: str, definition: str = "corrected") -> oracles.Oracle:
-    return oracles.oracle(task, definition, guacamol=GUACAMOL_WHEEL, molscore=MOLSCORE_WHEEL)
-
+from benchmarks.support import pmo
 
 # --- area under the curve ---------------------------------------------------------------------------------------------------------------
 
@@ -115,115 +88,3 @@ def test_a_molecule_is_paid_for_once_and_the_budget_holds() -> None:
     assert asked == ["CCO", "CC"]
     assert calls.finished
     assert calls.scores == [3, 2]
-
-
-# --- forests ----------------------------------------------------------------------------------------------------------------------------
-
-
-def test_forest_walks_both_ways_and_averages_trees() -> None:
-    stump = forests.Forest(
-        roots=np.array([0, 3]),
-        left=np.array([1, 1, 2, 3]),
-        right=np.array([2, 1, 2, 3]),
-        feature=np.array([1, 0, 0, 0]),
-        threshold=np.array([0.5, -2.0, -2.0, -2.0]),
-        share=np.array([0.5, 0.2, 0.8, 0.4]),
-    )
-    assert stump.predict(np.array([[9, 0], [0, 1]])) == pytest.approx([0.3, 0.6])
-
-
-def test_a_pickle_with_anything_but_a_forest_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "harmful.pkl"
-    path.write_bytes(pickle.dumps(Path("somewhere")))
-    with pytest.raises(pickle.UnpicklingError, match=r"pathlib.*forest"):
-        forests.convert(path)
-
-
-@needs_molscore
-@pytest.mark.parametrize(
-    ("smiles", "gsk3b", "jnk3"),
-    [  # scikit-learn 1.2.2's predictions of the original pickles
-        ("O=C1NC(=O)C(c2c[nH]c3ccccc23)=C1Nc1cccc(Cl)c1", 0.86, 0.14),
-        ("O=C1c2ccccc2-c2n[nH]c3cccc1c23", 0.74, 0.67),
-        ("O=C1Nc2ccccc2C1=C1Nc2ccccc2C1=NO", 0.32, 0.06),
-    ],
-)
-def test_forests_predict_what_scikit_learn_predicted(smiles: str, gsk3b: float, jnk3: float) -> None:
-    assert oracle("gsk3b")(smiles) == pytest.approx(gsk3b)
-    assert oracle("jnk3")(smiles) == pytest.approx(jnk3)
-
-
-# --- oracles ----------------------------------------------------------------------------------------------------------------------------
-
-CELECOXIB = "CC1=CC=C(C=C1)C1=CC(=NN1C1=CC=C(C=C1)S(N)(=O)=O)C(F)(F)F"
-ALBUTEROL = "CC(C)(C)NCC(O)c1ccc(O)c(CO)c1"
-
-
-def test_there_are_23_tasks() -> None:
-    assert len(set(oracles.TASKS)) == 23
-    with pytest.raises(ValueError, match="unknown task"):
-        oracles.oracle("celecoxib")
-    with pytest.raises(ValueError, match="unknown definition"):
-        oracles.oracle("qed", "latest")
-
-
-@needs_guacamol
-@pytest.mark.parametrize(
-    ("task", "smiles", "score"),
-    [
-        ("celecoxib_rediscovery", CELECOXIB, 1.0),
-        ("troglitazone_rediscovery", "Cc1c(C)c2OC(C)(COc3ccc(CC4SC(=O)NC4=O)cc3)CCc2c(C)c1O", 1.0),
-        ("thiothixene_rediscovery", "CN(C)S(=O)(=O)c1ccc2Sc3ccccc3C(=CCCN4CCN(C)CC4)c2c1", 1.0),
-        ("albuterol_similarity", ALBUTEROL, 1.0),
-        ("mestranol_similarity", "COc1ccc2[C@H]3CC[C@@]4(C)[C@@H](CC[C@@]4(O)C#C)[C@@H]3CCc2c1", 1.0),
-        ("isomers_c7h8n2o2", "NC(=O)c1ccc(O)nc1C", 1.0),
-        ("valsartan_smarts", ALBUTEROL, 0.0),
-        ("scaffold_hop", "CCCOc1cc2ncnc(Nc3ccc4ncsc4c3)c2cc1S(=O)(=O)C(C)(C)C", 2 / 3),  # its scaffold is the one to leave
-        ("deco_hop", "CCCOc1cc2ncnc(Nc3ccc4ncsc4c3)c2cc1S(=O)(=O)C(C)(C)C", 0.5),  # both its decorations are to be left
-    ],
-)
-def test_known_molecules(task: str, smiles: str, score: float) -> None:
-    assert oracle(task)(smiles) == pytest.approx(score, abs=5e-4)
-
-
-@needs_guacamol
-def test_zaleplon_mpo_is_similarity_and_formula() -> None:
-    # Zaleplon is C17H15N5O, 38 atoms; asked is C19H17N3O2, 41 atoms. The geometric mean of 1 and that of the formula's five parts.
-    formula = np.exp(-0.5 * (2**2 + 2**2 + 2**2 + 1**2 + (3 / 2) ** 2) / 5)
-    assert oracle("zaleplon_mpo")("O=C(C)N(CC)C1=CC=CC(C2=CC=NC3=C(C=NN23)C#N)=C1") == pytest.approx(np.sqrt(formula))
-
-
-@needs_guacamol
-def test_perindopril_mpo_is_similarity_and_two_aromatic_rings() -> None:
-    # Perindopril itself has none: the geometric mean of 1 and exp(-0.5 (2 / 0.5)^2).
-    assert oracle("perindopril_mpo")("O=C(OCC)C(NC(C(=O)N1C(C(=O)O)CC2CCCCC12)C)CCC") == pytest.approx(np.exp(-4))
-
-
-@needs_guacamol
-@pytest.mark.parametrize("smiles", [CELECOXIB, ALBUTEROL, "C[N+](C)(C)CC(=O)[O-]"])
-def test_qed_is_rdkits(smiles: str) -> None:
-    assert oracle("qed")(smiles) == pytest.approx(QED.qed(Chem.MolFromSmiles(smiles)))
-
-
-@needs_guacamol
-def test_definitions_of_isomer_scoring_differ_in_the_total_number_of_atoms_alone() -> None:
-    smiles = "Cc1ccccc1"  # every element right and 15 atoms; the formula pattern sees "Cc1" as one atom and nothing else
-    corrected, original = (oracle("isomers_c7h8n2o2", definition)(smiles) for definition in oracles.DEFINITIONS)
-    assert corrected == pytest.approx(np.exp(-0.5 * (4 + 4 + (4 / 2) ** 2) / 5))  # no N, no O: 2 and 2 short, 4 atoms short in all
-    assert original == pytest.approx(np.exp(-0.5 * (4 + 4 + (18 / 2) ** 2) / 5))
-    assert oracle("qed", "original")(smiles) == oracle("qed")(smiles)
-
-
-@pytest.mark.parametrize("task", oracles.TASKS)
-def test_every_task_scores_between_0_and_1_whatever_the_writing_and_0_what_cannot_be_read(task: str) -> None:
-    wheel, found = (GUACAMOL, GUACAMOL_WHEEL) if task in oracles.GUACAMOL_NAMES else (MOLSCORE, MOLSCORE_WHEEL)
-    if found is None:
-        pytest.skip(f"{wheel.file} {WHERE}")
-    if task == "drd2":
-        pytest.importorskip("sklearn", reason="the drd2 model needs scikit-learn")
-    score = oracle(task)
-    for smiles in (CELECOXIB, ALBUTEROL, "C"):
-        found = score(smiles)
-        assert 0 <= found <= 1
-        assert score(Chem.MolToSmiles(Chem.MolFromSmiles(smiles), doRandom=True)) == found
-    assert [score(smiles) for smiles in ("", "no molecule", "C(C)(C)(C)(C)C")] == [0, 0, 0]

@@ -36,6 +36,17 @@ def test_optimize_writes_its_folder_and_resumes(with_model: Cli, tmp_path: Path)
     assert "time, this session" in (out / "report.html").read_text(encoding="utf-8")
 
 
+def test_seeds_come_from_files_and_the_command_line(with_model: Cli, tmp_path: Path) -> None:
+    (tmp_path / "seeds.smi").write_text("Cc1ccccc1\nno molecule\n", encoding="utf-8")
+    what = ("--maximize", "logp", "--budget", 30, "--batch", 8, "--per-scaffold", 1)
+    found = with_model("optimize", *what, "--seeds", tmp_path / "seeds.smi", "--seeds", "Cc1ccc(C)cc1", "-o", tmp_path / "run")
+    assert found.code == 0, found.err
+    assert "seeds.smi:2" in found.err
+    rows = pd.read_csv(tmp_path / "run" / "all.csv").sort_values("call")
+    assert rows["smiles"].tolist()[:2] == ["Cc1ccccc1", "Cc1ccc(C)cc1"]
+    assert rows["origin"].tolist()[:2] == ["given", "given"]
+
+
 def test_the_run_has_a_page_and_a_history(with_model: Cli, tmp_path: Path) -> None:
     out = tmp_path / "run"
     command = ("--maximize", "logp", "--constraint", "mw<=250", "--constraint", "mw>=100", "--budget", 48, "--batch", 16, "-n", 7)
@@ -83,11 +94,34 @@ def test_a_run_without_a_usable_record_still_has_its_page(with_model: Cli, tmp_p
     assert "Nothing that was scored meets every constraint" in text
 
 
+def test_predictions_and_similarity_are_endpoints_too(with_model: Cli, tmp_path: Path) -> None:
+    objective = tmp_path / "objective.toml"
+    objective.write_text('maximize = ["logp_lcb", "near=0:1"]\nconstraint = "qed_pred<=0.9"\n', encoding="utf-8")
+    common = ("--scorer", "near=similar:Cc1ccc(C#N)cc1", "--budget", 32, "--batch", 16, "-n", 4, "--json")
+    found = with_model("optimize", "--objective", objective, *common, "-o", tmp_path / "file")
+    assert found.code == 0, found.err
+    terms = ("--maximize", "logp_lcb", "--maximize", "near=0:1", "--constraint", "qed_pred<=0.9")
+    typed = with_model("optimize", *terms, *common, "-o", tmp_path / "typed")
+    assert typed.code == 0, typed.err
+    assert typed.json["candidates"] == found.json["candidates"]
+    everything, best = (pd.read_csv(tmp_path / "file" / name) for name in ("all.csv", "candidates.csv"))
+    assert {"logp_lcb", "near", "qed_pred"} <= set(everything)
+    assert {"logp_lcb", "near", "qed_pred", "qed_pred_std"} <= set(best)
+    assert everything["near"].between(0, 1).all()
+    np.testing.assert_allclose(best["logp_lcb"], best["logp_pred"] - best["logp_pred_std"], rtol=1e-3, atol=1e-3)
+    page = (tmp_path / "file" / "report.html").read_text(encoding="utf-8")
+    assert page.count('title="predicted by the model">~') == 4
+    for name in ("logp_lcb", "qed_pred", "near"):
+        assert name in page
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ([], "without a goal"),
         (["--maximize", "beauty"], "beauty"),
+        (["--maximize", "logp_lbc"], "logp_lcb"),
+        (["--maximize", "similarity", "--scorer", "similar:C1CC"], "the reference"),
         (["--maximize", "logp", "--constraint", "mw=3"], "mw=3"),
         (["--maximize", "logp", "--sampler", "magic"], "magic"),
         (["--maximize", "x", "--scorer", "x=sklearn:model.pkl"], "trust"),

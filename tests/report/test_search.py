@@ -8,13 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from molvae.errors import UsageError
 from molvae.records import Candidate, Verdict
 from molvae.report import PropertyRequest, figures
-from molvae.report.search import History, SearchReport, pareto_front, project, render_search_page, write_search_page
+from molvae.report.search import History, SearchReport, project, render_search_page, write_search_page
 from tests.report.conftest import EVIL
 from tests.report.test_page import Page, draw
 
@@ -152,17 +150,6 @@ def test_mean_of_the_ten_best_is_that_of_a_sort() -> None:
     history = History.of(scores, np.ones(80, bool))
     for row in (0, 5, 30, 79):
         assert history.top10[row] == pytest.approx(np.sort(scores[: row + 1])[::-1][:10].mean())
-
-
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 4), st.booleans()), max_size=25))
-def test_the_front_is_what_nothing_dominates(rows: list[tuple[int, int, int, bool]]) -> None:
-    objectives = np.array([row[:3] for row in rows], np.float64).reshape(len(rows), 3)
-    counts = np.array([row[3] for row in rows], bool)
-    front = pareto_front(objectives, counts)
-    for k in range(len(rows)):
-        others = [j for j in range(len(rows)) if counts[j] and j != k]
-        beaten = any((objectives[j] >= objectives[k]).all() and ((objectives[j] > objectives[k]).any() or j < k) for j in others)
-        assert front[k] == (counts[k] and not beaten)
 
 
 def test_the_dominated_volume_grows_to_the_exact_one() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from molvae.errors import UsageError
-from molvae.scorers import Function, Guarded, Program, Properties, of
+from molvae.scorers import Function, Guarded, Program, Similarity, of
 from tests.fixtures_words import words
 
 SCORES = """
@@ -148,9 +148,9 @@ def test_foreign_scorers_are_held_to_the_contract() -> None:
     assert guarded.failures == {"raised OSError": 1, "wrong number of values": 1}
 
 
-def test_domain_properties_travel_to_workers() -> None:
-    with Guarded(Properties(words(), ["length", "vowels"]), batch=8) as guarded:
-        assert guarded.values(["banana", "b4"])[0] == {"length": 6.0, "vowels": 3.0}
+def test_parts_of_a_domain_travel_to_workers() -> None:
+    with Guarded(Similarity(words(), "banana"), batch=8) as guarded:
+        assert guarded.values(["banana", "b4"])[0] == {"similarity": 1.0}
         assert guarded.failures == {"not a valid record": 1}
 
 

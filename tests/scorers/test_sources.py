@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from molvae.errors import DataError, MissingExtra, UnknownName, UsageError
-from molvae.scorers import Failure, Function, Http, Program, Properties, Similarity, Sklearn, Structures, of
+from molvae.errors import DataError, MissingExtra, UsageError
+from molvae.scorers import Failure, Function, Http, Program, Similarity, Sklearn, of
 from molvae.scorers.contract import values_of
 from tests.fixtures_words import length, words
 
@@ -62,25 +62,25 @@ def test_replies_become_values(reply: Any, names: list[str], expected: Any) -> N
         assert same([found], [expected])
 
 
-def test_endpoints_of_the_domain() -> None:
+def test_similarity_to_a_reference() -> None:
     domain = words()
     texts = ["abab", "no!", "xyz"]
-    assert same(Properties(domain, ["length", "vowels"])(texts), [(4, 2), (NAN, NAN), (3, NAN)])
-    assert same(Similarity(domain, "abba")(texts), [(0.5,), (NAN,), (0,)])
-    tests = Structures(domain, {"has_ab": ("contains", "ab"), "has_z": ("contains", "z")})
-    assert same(tests(texts), [(1, 0), (NAN, NAN), (0, 1)])
-    assert tests.names == ("has_ab", "has_z")
-    assert reasons(Properties(domain, ["length"]).attempt(texts)) == [None, "not a valid record", None]
-    for scorer in (Properties(domain, ["length"]), tests, Similarity(domain, "abba", "near")):
-        assert same(pickle.loads(pickle.dumps(scorer))(texts), scorer(texts))
-    with pytest.raises(UnknownName, match="property 'mass'"):
-        Properties(domain, ["mass"])
-    with pytest.raises(UnknownName, match="query 'scaffold'"):
-        Structures(domain, {"a": ("scaffold", "b")})
+    scorer = Similarity(domain, "abba")
+    assert scorer.names == ("similarity",)
+    assert same(scorer(texts), [(0.5,), (NAN,), (0,)])
+    assert reasons(scorer.attempt(texts)) == [None, "not a valid record", None]
+    assert same(pickle.loads(pickle.dumps(scorer))(texts), scorer(texts))
+    named = of("near=similar:abba", domain=domain)
+    assert named.names == ("near",)
+    assert same(named(texts), scorer(texts))
     with pytest.raises(UsageError, match="the reference 'no!'"):
-        Similarity(domain, "no!")
+        of("similar:no!", domain=domain)
+    with pytest.raises(UsageError, match="hand in domain"):
+        of("similar:abba")
+    with pytest.raises(UsageError, match="2 names came: a, b"):
+        of("a,b=similar:abba", domain=domain)
     with pytest.raises(UsageError, match="no two alike"):
-        Properties(domain, ["length", "length"])
+        of("a,a=program:cat")
 
 
 SCORES = """

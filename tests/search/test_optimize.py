@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import optuna
 import pytest
 
 import molvae
-from molvae.errors import DataError, UnknownName, UsageError
+from molvae.errors import DataError, InvalidRecord, UnknownName, UsageError
 from molvae.objectives import Objective
+from molvae.records import Candidate
 from molvae.scorers import Guarded, of
 from molvae.search.journal import NAME
 from molvae.search.sampler import Recipe
@@ -47,6 +50,38 @@ def test_constraints_keep_what_breaks_them_out_but_it_counts(model: molvae.Model
     broken = [s for s in found.search.pool if not s.feasible]
     assert broken
     assert not {s.text for s in broken} & {c.text for c in found.candidates}
+
+
+SEEDS = ("Cc1ccccc1", "CCCCCC", "Cc1ccc(CC)cc1")
+
+
+@pytest.mark.parametrize("sampler", ["auto", "random"])
+def test_seeds_are_scored_first_and_searched_around(model: molvae.Model, sampler: str):
+    found = run(model, budget=60, seeds=(*SEEDS, SEEDS[0]), sampler=sampler)
+    first = [s for s in found.search.pool if s.call <= 3]
+    if sampler == "auto":
+        assert {s.text for s in first} == {model.domain.write(model.domain.parse(t)) for t in SEEDS}
+        assert {s.origin for s in first} == {"given"}
+        assert any(s.origin.startswith(("around", "cross", "grow", "graft")) for s in found.search.pool if s.call <= 20)
+    assert len(found.search.pool) == 60
+
+
+def test_a_seed_that_fails_the_verdict_is_not_scored_and_no_record_is_an_error(model: molvae.Model):
+    found = run(model, budget=20, seeds=("CC=C=C=C", SEEDS[0]))
+    assert not model.validator.verdict(model.domain.parse("CC=C=C=C")).ok
+    assert [s.text for s in found.search.pool if s.origin == "given"] == [SEEDS[0]]
+    with pytest.raises(InvalidRecord, match="not a molecule"):
+        run(model, budget=20, seeds=("not a molecule",))
+
+
+def test_candidates_share_a_scaffold_as_often_as_allowed(model: molvae.Model):
+    free, spread = run(model, budget=80, keep=20), run(model, budget=80, keep=20, per_group=2)
+
+    def most(candidates: Sequence[Candidate]) -> int:
+        groups = Counter(model.domain.group(model.domain.parse(c.text)) for c in candidates)
+        return max(count for group, count in groups.items() if group)
+
+    assert most(free.candidates) > 2 == most(spread.candidates)
 
 
 def test_a_front_holds_no_beaten_record(model: molvae.Model):

@@ -15,6 +15,7 @@ def domain() -> Domain[Molecule]:
     from molvae.domains.molecules.checks import CHECKS
     from molvae.domains.molecules.export import draw_svg, write_sdf
     from molvae.domains.molecules.files import read_sdf, step
+    from molvae.domains.molecules.offers import SOURCES
     from molvae.domains.molecules.properties import PROPERTIES
     from molvae.domains.molecules.queries import QUERIES
 
@@ -38,5 +39,6 @@ def domain() -> Domain[Molecule]:
         exporters={".sdf": write_sdf},
         draw=draw_svg,
         features=features,
+        sources=SOURCES,
         column="smiles",
     )
