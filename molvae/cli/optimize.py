@@ -117,7 +117,6 @@ def optimize(
     seed: Annotated[int, typer.Option(help="Fixes every random number.")] = 0,
 ) -> None:
     """Search for the records that score best: every one valid, checked and scored once. Ctrl-C stops after the batch and keeps all."""
-    from molvae.scorers import of
     from molvae.search.sampler import Recipe
 
     state = state_of(context)
@@ -128,10 +127,8 @@ def optimize(
     options = {"sampler": sampler, "seed": seed, "verify": verify, "novel": novel, "seconds": 60 * minutes, "resume": resume}
     place = {"storage": storage, "study": study or (out.name if storage else None), "out": out}
     options |= {"workers": workers, "recipe": Recipe(batch=batch), "per_group": per_scaffold, **place}
-    scorers = [of(spec, trust=trust, featurise=_features(loaded), domain=loaded.domain) for spec in scorer or ()]
-    scoring = {"scorers": scorers, "scorer_workers": scorer_workers, "timeout": timeout}
-    begun = _seeds(state, seeds, loaded)
-    found = _run(state, loaded, wanted, budget=budget, keep=keep, seeds=begun, **scoring, **options)
+    scoring = {"scorers": _scorers(scorer or (), loaded, trust), "scorer_workers": scorer_workers, "timeout": timeout}
+    found = _run(state, loaded, wanted, budget=budget, keep=keep, seeds=_seeds(state, seeds, loaded), **scoring, **options)
     _deliver(state, loaded, wanted, found, out, page=report, options={"budget": budget, **options})
 
 
@@ -156,6 +153,12 @@ def _objective(file: Path | None, terms: dict[str, Any], pareto: bool) -> Object
     if any(terms.values()):
         raise UsageError("--objective FILE together with terms on the command line; give one or the other")
     return Objective.from_toml(file)
+
+
+def _scorers(specs: Sequence[str], model: Model, trust: bool) -> list[Any]:
+    from molvae.scorers import of
+
+    return [of(spec, trust=trust, featurise=_features(model), domain=model.domain) for spec in specs]
 
 
 def _features(model: Model) -> Any:

@@ -80,22 +80,24 @@ class Pool:
         """The best ``count`` records, at most ``per_group`` of one group (scaffold) where that is not 0."""
         return _spread(self.ranked(), count, per_group or count)
 
-    def elites(self, count: int, per_group: int) -> list[Scored]:
+    def elites(self, count: int, per_group: int, since: int = 0) -> list[Scored]:
         """The best ``count`` records, at most ``per_group`` of one group (scaffold), so that one family does not fill the set.
+
+        since: only of those scored after this call.
 
         Where more than ``count`` records share the worst score, such as 0 for want of a substructure, they are left out: being among the first
         of them means nothing. Where feasible ones are too few, those follow that come nearest to it, the rule of Deb (Comput. Methods Appl.
         Mech. Eng. 186, 311, 2000).
         """
-        ranked = self.ranked()
+        ranked = [s for s in self.ranked() if s.call > since]
         better = [s for s in ranked if s.rank > ranked[-1].rank]
         if len(ranked) - len(better) > count:
             ranked = better
-        return _spread(ranked if len(ranked) >= count else [*ranked, *self._nearest()], count, per_group)
+        return _spread(ranked if len(ranked) >= count else [*ranked, *self._nearest(since)], count, per_group)
 
-    def _nearest(self) -> list[Scored]:
+    def _nearest(self, since: int) -> list[Scored]:
         """Records that violate a constraint, the least violation first, without those that violate as much as any."""
-        missed = [(sum(max(0.0, v) for v in s.violations), s) for s in self._by_key.values() if not s.feasible]
+        missed = [(sum(max(0.0, v) for v in s.violations), s) for s in self._by_key.values() if not s.feasible and s.call > since]
         most = max((violation for violation, _ in missed), default=0.0)
         return [s for violation, s in sorted(missed, key=lambda m: (m[0], m[1].call)) if violation < most]
 
@@ -125,9 +127,9 @@ class Pool:
             return []
         return [one for one, held in zip(able, pareto_front(np.array([s.objectives for s in able])), strict=True) if held]
 
-    def threshold(self, place: int) -> float:
-        """Rank of the record in this place (1 is the best), minus infinity where there are fewer."""
-        ranked = self.ranked()
+    def threshold(self, place: int, since: int = 0) -> float:
+        """Rank of the record in this place (1 is the best) of those scored after a call, minus infinity where there are fewer."""
+        ranked = [s for s in self.ranked() if s.call > since]
         return ranked[place - 1].rank if len(ranked) >= place else -math.inf
 
     def top_mean(self, count: int) -> float:
@@ -155,7 +157,7 @@ def rank_weights(count: int, slope: float = 0.02) -> Tensor:
     return weights / weights.sum()
 
 
-def labelled(pool: Pool, newest: int, best: int) -> list[Scored]:
-    """Records for a surrogate: the ``best`` ones and the ``newest`` of the rest."""
-    ranked = pool.ranked()
+def labelled(pool: Pool, newest: int, best: int, since: int = 0) -> list[Scored]:
+    """Records for a surrogate, of those scored after a call: the ``best`` ones and the ``newest`` of the rest."""
+    ranked = [s for s in pool.ranked() if s.call > since]
     return [*ranked[:best], *sorted(ranked[best:], key=lambda s: -s.call)[:newest]]

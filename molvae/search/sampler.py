@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from torch import Tensor
 
 from molvae.sample import Sampler
-from molvae.search.moves import GIVEN, MOVES, Mover, Proposal
+from molvae.search.moves import GIVEN, MOVES, Mover, Proposal, Shares
 from molvae.search.pool import Pool, Scored, labelled
 from molvae.search.surrogate import Features, TanimotoGP
 from molvae.search.trials import Known, point, scored, space
@@ -34,7 +34,7 @@ class Recipe:
     learns from. tune_steps, tune_rate: updates of the decoder's copy after each batch, 0 for none; fewer, in proportion, where less than the
     share ``fresh`` of draws is new, because a decoder that writes what is known has learnt enough of it. likelihood: weight, in standard deviations
     of the surrogate for each 10 nats, of the decoder's own doubt about a proposal. patience: batches without a newcomer in the ten best
-    after which the decoder goes back to the shipped one. kinds: of moves, see ``moves.Move``.
+    after which the search starts anew, blind to what was found before; after the next time it goes on from all. kinds: of moves, see ``moves.Move``.
     """
 
     batch: int = 64
@@ -47,7 +47,7 @@ class Recipe:
     tune_rate: float = 3e-4
     fresh: float = 0.4
     likelihood: float = 0.0
-    patience: int = 40
+    patience: int = 24
     kinds: tuple[str, ...] = ("prior", "around", "cross", "grow", "graft")
     most_draws: int = 40  # decoded sequences for each proposal wanted, before a smaller batch is accepted
 
@@ -71,6 +71,7 @@ class LatentSampler(BaseSampler):
     ) -> None:
         self.recipe, self.accept, self.features = recipe, accept, features
         self.start, self.planted = recipe.start, 0
+        self.since = 0  # call after which the search started anew
         self.representation = sampler.representation
         self.generator = torch.Generator().manual_seed(seed)
         self.rng = np.random.default_rng(seed)
@@ -198,9 +199,10 @@ class LatentSampler(BaseSampler):
         for one in done:
             self.take(one)
         updates = min(100, (len(self.pool) - self.start) // self.recipe.batch)
-        for _ in range(max(1, updates) if self.fresh else 0):
-            self.fresh = self.fresh or [next(iter(self.pool))]
-            self._update()
+        self._update()
+        elites = self._elites()
+        for _ in range(1, updates):
+            self._tune(elites)
 
     def _update(self) -> None:
         """After a batch: credit the moves, encode new elites, tune the copy, notice stagnation."""
@@ -214,20 +216,35 @@ class LatentSampler(BaseSampler):
         elites = self._elites()
         inside = {s.key for s in elites}
         self.mover.learn([self.moves[s.key] for s in fresh if s.key in inside and s.key in self.moves])
-        tenth = self.pool.threshold(10)
+        tenth = self.pool.threshold(10, self.since)
         # With several objectives the ranks of two batches are not on one scale, so there is no telling.
         self.stale = 0 if tenth > self.best10 or self.several else self.stale + 1
         self.best10 = max(tenth, self.best10)
+        if self.stale >= self.recipe.patience:
+            self._anew()
+        else:
+            self._tune(elites)
+
+    def _tune(self, elites: Sequence[Scored]) -> None:
+        known = [s for s in elites if s.key in self.tokens]
+        if self.tuner is not None and known and not self._early():
+            steps = max(1, round(self.recipe.tune_steps * min(1.0, self.share_new / self.recipe.fresh)))
+            self.tuner.step([self.tokens[s.key] for s in known], self._codes(known), steps)
+
+    def _anew(self) -> None:
+        """Leave what was found alone, or come back to it: a second search that starts elsewhere ends elsewhere."""
+        self.since = 0 if self.since else len(self.pool)
+        self.stale, self.best10, self.share_new = 0, -math.inf, 1.0
+        self.mover.shares = Shares(len(self.mover.moves))
         if self.tuner is not None:
-            if self.stale and self.stale % self.recipe.patience == 0:
-                self.tuner.reset()
-            known = [s for s in elites if s.key in self.tokens]
-            if known and len(self.pool) >= self.start:
-                steps = max(1, round(self.recipe.tune_steps * min(1.0, self.share_new / self.recipe.fresh)))
-                self.tuner.step([self.tokens[s.key] for s in known], self._codes(known), steps)
+            self.tuner.reset()
+
+    def _early(self) -> bool:
+        """Whether there is too little to search around yet."""
+        return len(self.pool) - self.since < (self.recipe.start if self.since else self.start)
 
     def _elites(self) -> list[Scored]:
-        elites = self.pool.elites(self.recipe.elite, self.recipe.per_group)
+        elites = self.pool.elites(self.recipe.elite, self.recipe.per_group, self.since)
         self._encode([s for s in elites if s.key not in self.pool.codes])
         return [s for s in elites if s.key in self.pool.codes]
 
@@ -252,8 +269,7 @@ class LatentSampler(BaseSampler):
         recipe = self.recipe
         if self.tuner is not None and not self.tuner.replay:
             self.tuner.remember(2048)
-        early = len(self.pool) < self.start
-        elites = [] if early else self._elites()
+        elites = [] if self._early() else self._elites()
         codes, sequences = self._codes(elites), [self.tokens[s.key] for s in elites]
         gp = self._surrogate() if elites else None
         wanted = recipe.batch * (recipe.screen if gp is not None else 1)
@@ -274,7 +290,7 @@ class LatentSampler(BaseSampler):
         if self.features is None or self.recipe.screen <= 1:
             return None
         best, newest = self.recipe.learn_from
-        known = [s for s in labelled(self.pool, newest, best) if s.key in self.prints]
+        known = [s for s in labelled(self.pool, newest, best, self.since) if s.key in self.prints]
         if len(known) < 50:
             return None
         return TanimotoGP(np.stack([self.prints[s.key] for s in known]), np.array([s.rank for s in known]))

@@ -19,7 +19,7 @@ from molvae.search.tune import Tuner
 
 
 def scored(name: str, rank: float, call: int, group: str = "") -> Scored:
-    return Scored(name, name, rank, rank, call=call, group=group)
+    return Scored(name, name, rank, rank, call=1 + call, group=group)
 
 
 class TestPool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -49,6 +50,25 @@ def test_searching_beats_drawing(model: molvae.Model):
         return search(model, 160, **recipe).run().pool.top_mean(10)
 
     assert top() > top(start=10_000) + 0.5
+
+
+def test_a_search_that_stands_still_starts_anew_and_comes_back(model: molvae.Model):
+    seen: list[int] = []
+
+    def flat(texts: Sequence[str]) -> list[Evaluation]:
+        seen.append(one.latent.since)
+        return [Evaluation(min(5.0, e.score)) for e in carbons(texts)]  # many reach the best there is
+
+    one = search(model, 16 * 24, evaluate=flat, patience=4)
+    one.run()
+    turns = [a for a, b in itertools.pairwise(seen) if a != b]
+    assert len(turns) >= 2  # away and back
+    assert seen[0] == 0 < max(seen)
+    assert all(since == 0 or since % 16 == 0 for since in seen)
+    away = max(seen)
+    elites = one.pool.elites(20, 20, away)
+    assert elites
+    assert all(s.call > away for s in elites)
 
 
 @pytest.mark.parametrize("off", [{"screen": 1}, {"tune_steps": 0}, {"per_group": 1}], ids=str)
