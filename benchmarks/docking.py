@@ -4,12 +4,15 @@ The receptor is one of DOCKSTRING's 58 (García-Ortegón et al., J. Chem. Inf. M
 DOCKSTRING's centre and ``--box`` Å a side, smaller than its 30. Ligands are prepared by the product (RDKit, meeko), without DOCKSTRING's
 protonation by Open Babel and at a lower exhaustiveness: affinities do not compare with its tables. Asked is a low affinity under QED >= 0.5,
 of the search and of the draws alike. A noisy search may owe its best scores to lucky poses, so that the ten best of each are docked anew
-with another seed and a higher exhaustiveness; those values are reported beside the first.
+with another seed and a higher exhaustiveness; those values are reported beside the first. What was docked stays in the working folder: the same
+command goes on after an interruption.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -33,7 +36,7 @@ DOCKSTRING = Wheel(
     "e0e61d4f6f5ff22b3cc2905ea01af5752fe0a14f93b4a148d81ffa1fac661cc5",
     ("dockstring/resources/targets/",),
 )
-AFFINITY, LEAST_QED, TOP = "affinity", 0.5, 10
+AFFINITY, LEAST_QED, TOP, TIMEOUT = "affinity", 0.5, 10, 600.0
 
 
 def settings(target: str, box: float, exhaustiveness: int, seed: int) -> Docking:
@@ -49,15 +52,26 @@ def settings(target: str, box: float, exhaustiveness: int, seed: int) -> Docking
     return Docking(receptor=receptor, center=center, size=(box, box, box), exhaustiveness=exhaustiveness, seed=seed)
 
 
-def described(model: Model, scored: Mapping[str, float], again: Docking) -> dict[str, Any]:
+def docked(model: Model, docking: Docking, texts: Sequence[str], kept: Path, chunk: int = 5) -> dict[str, float]:
+    """Text -> affinity. kept: the file of what is known, brought up to date after each chunk."""
+    seen = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    known = {text: (float("nan") if value is None else value,) for text, value in seen.items()}
+    with Guarded(Measured(model.domain, {AFFINITY: docking}), timeout=TIMEOUT, seen=known) as guard:
+        for start in range(0, len(texts), chunk):
+            guard(texts[start : start + chunk])
+            plain = {text: None if math.isnan(value) else value for text, (value,) in known.items()}
+            kept.write_text(json.dumps(plain, indent=0), encoding="utf-8")
+    return {text: known[text][0] for text in texts}
+
+
+def described(model: Model, scored: Mapping[str, float], again: Docking, kept: Path) -> dict[str, Any]:
     """Calls, losses, the best and the mean of the ten best within the constraint, their size and QED, and their second docking."""
     domain = model.domain
     records = {text: domain.parse(text) for text in scored}
     qed = {text: domain.properties["qed"].compute(record) for text, record in records.items()}
-    known = {text: value for text, value in scored.items() if value == value}
+    known = {text: value for text, value in scored.items() if not math.isnan(value)}
     top = sorted((text for text in known if qed[text] >= LEAST_QED), key=known.__getitem__)[:TOP]
-    with Guarded(Measured(domain, {AFFINITY: again}), timeout=600) as guard:
-        second = [values[0] for values in guard(top)]
+    second = list(docked(model, again, top, kept).values())
     return {
         "calls": len(scored),
         "lost": len(scored) - len(known),
@@ -83,22 +97,20 @@ def searched(model: Model, docking: Docking, options: argparse.Namespace) -> dic
     objective = Objective.of(minimize=AFFINITY, constraint=f"qed>={LEAST_QED}")
     scorer = Measured(model.domain, {AFFINITY: docking})
     recipe = Recipe(batch=options.batch, start=options.budget // 5)
-    folder = options.folder / f"{options.target}-seed{options.seed}-{options.budget}"
 
     def tell(now: Any) -> None:
         print(f"search: {now.calls} calls, best {now.best:.2f}, {now.seconds:.0f} s", file=sys.stderr, flush=True)
 
-    place: dict[str, Any] = {"out": folder, "resume": folder.exists()}
+    place: dict[str, Any] = {"out": options.folder, "resume": (options.folder / "scored.jsonl").exists()}
     plan = {"budget": options.budget, "seed": options.seed, "recipe": recipe, **place}
-    found = model.optimize(objective, scorers=[scorer], timeout=600, on_progress=tell, **plan)
+    found = model.optimize(objective, scorers=[scorer], timeout=TIMEOUT, on_progress=tell, **plan)
     return {one.text: one.values.get(AFFINITY, float("nan")) for one in found.search.pool}
 
 
 def drawn(model: Model, docking: Docking, options: argparse.Namespace) -> dict[str, float]:
     """Text -> affinity of as many distinct draws of the prior that pass the verdict."""
     texts = [c.text for c in model.generate(options.budget, seed=options.seed, predict=False).candidates]
-    with Guarded(Measured(model.domain, {AFFINITY: docking}), timeout=600) as guard:
-        return {text: values[0] for text, values in zip(texts, guard(texts), strict=True)}
+    return docked(model, docking, texts, options.folder / "draws.json")
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -121,6 +133,7 @@ def main(arguments: list[str]) -> None:
     """Search, draw, dock the best again, write the result."""
     options = parse(arguments)
     torch.set_num_threads(options.threads)
+    options.folder /= f"{options.target}-seed{options.seed}-{options.budget}"
     model = load(options.model)
     docking = settings(options.target, options.box, options.exhaustiveness, options.seed + 1)
     again = settings(options.target, options.box, options.again, options.seed + 2)
@@ -129,7 +142,8 @@ def main(arguments: list[str]) -> None:
         started = time.monotonic()
         scored = way(model, docking, options)
         seconds = time.monotonic() - started
-        found[name] = {"seconds": seconds, **described(model, scored, again)}
+        kept = options.folder / f"{name.partition(' ')[0]}-again.json"
+        found[name] = {"seconds": seconds, **described(model, scored, again, kept)}
     keys = ("best", "top10", "best_again", "top10_again", "top10_qed", "top10_heavy_atoms", "lost", "seconds")
     show(("of " + str(options.budget), *keys), [(name, *(one[key] for key in keys)) for name, one in found.items()], 2)
     calls, ours, theirs = options.budget, found["search"], found["prior draws"]
