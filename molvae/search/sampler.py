@@ -47,7 +47,7 @@ class Recipe:
     tune_rate: float = 3e-4
     fresh: float = 0.4
     likelihood: float = 0.0
-    patience: int = 24
+    patience: int = 12
     kinds: tuple[str, ...] = ("prior", "around", "cross", "grow", "graft")
     most_draws: int = 40  # decoded sequences for each proposal wanted, before a smaller batch is accepted
 
