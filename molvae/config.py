@@ -130,7 +130,11 @@ class TrainConfig(_Section):
     log_steps: int = Field(100, ge=1, description="steps between log rows")
     validate_steps: int = Field(2000, ge=1, description="steps between validations")
     validate_rows: int = Field(1000, ge=1, description="held-out records a validation uses")
-    patience: int = Field(0, ge=0, description="validations without a better held-out loss before training stops; 0 never")
+    patience: int = Field(
+        0,
+        ge=0,
+        description="validations without a better held-out loss before training stops and ships the best one's weights; 0: to the end, the last",
+    )
     tensorboard: bool = Field(False, description="also log to TensorBoard (extra 'tensorboard')")
 
 

@@ -77,7 +77,8 @@ class Diverged(MolvaeError):
     def __init__(self, step: int, saved: Path) -> None:
         super().__init__(
             f"the loss at step {step} is not finite; the batch and the weights were saved in {saved}. "
-            "Lower the learning rate or look for odd rows in that batch, then go on from the last checkpoint with --resume"
+            "The same settings come to the same step again: look for odd labels in that batch, or go on from the last saved state with "
+            "--resume and a lower --set train.learning_rate=..., or with --set train.precision=32-true where it was another"
         )
         self.step = step
         self.saved = saved

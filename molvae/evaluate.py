@@ -14,8 +14,18 @@ from molvae.api import Model
 from molvae.dataset.read import iter_rows
 from molvae.dataset.store import MANIFEST, Store
 from molvae.errors import DataError, InvalidRecord
-from molvae.metrics import calibration_error, mean_absolute_error, root_mean_square_error
+from molvae.metrics import (
+    calibration_error,
+    internal_diversity,
+    mean_absolute_error,
+    novelty,
+    property_distance,
+    root_mean_square_error,
+    uniqueness,
+    wasserstein,
+)
 
+PAIRED = 1000  # draws whose pairs make the internal diversity
 OFFSETS = (-1.0, 0.0, 1.0)  # where targets are asked, in standard deviations of the training data
 Progress = Callable[[str, int, int], None]
 
@@ -94,13 +104,14 @@ def _number(cell: float | str | None) -> float:
 def evaluate(
     model: Model, data: HeldOut | None = None, *, n: int = 10_000, seed: int = 0, progress: Progress | None = None
 ) -> list[Figure]:
-    """All figures of a model. n: draws from the prior without targets; a tenth of it, at least 100, for each target."""
+    """All figures of a model. n: draws from the prior without targets; a tenth of it, at least 100, for each target and for distances."""
     report = progress or (lambda stage, done, total: None)
     figures = drawn(model, n, seed, report)
     figures += deviations(model, max(100, n // 10), seed, report)
     if data is not None:
         figures += reconstruction(model, data, report)
         figures += heads(model, data)
+        figures += distances(model, data, max(100, n // 10), seed)
     return figures
 
 
@@ -110,7 +121,7 @@ def _unit(model: Model, name: str) -> str:
 
 
 def drawn(model: Model, n: int, seed: int, report: Progress) -> list[Figure]:
-    """Validity, verdict, uniqueness, novelty of ``n`` draws from the prior, without any selection."""
+    """Validity, verdict, uniqueness, novelty, internal diversity of ``n`` draws from the prior, without any selection."""
 
     def tick(accepted: int, funnel: object) -> None:
         report("draw", int(getattr(funnel, "drawn", 0)), n)
@@ -118,14 +129,16 @@ def drawn(model: Model, n: int, seed: int, report: Progress) -> list[Figure]:
     found = model.generate(n, unique=False, verify=False, seed=seed, max_draws=n, on_progress=tick)
     keys = [c.key for c in found.candidates]
     distinct = {c.key: c.novel for c in found.candidates}
-    share = len(distinct) / len(keys) if keys else float("nan")
-    known = [novel for novel in distinct.values() if novel is not None]
-    of_passed = f"of {len(keys)} that pass"
+    known = {key for key, novel in distinct.items() if novel is False}
+    new = novelty((key for key, novel in distinct.items() if novel is not None), known)
+    records = [model.domain.parse(c.text) for c in found.candidates[:PAIRED]]
+    of_passed, pairs = f"of {len(keys)} that pass", f"over all pairs of {len(records)} that pass; as MOSES defines it"
     return [
         Figure("draws", "valid", found.funnel.valid / n, f"of {n} draws"),
         Figure("draws", "pass every check", found.funnel.passed / n, f"of {n} draws"),
-        Figure("draws", "unique", share, of_passed),
-        Figure("draws", "novel", sum(known) / len(known) if known else float("nan"), "of the distinct ones, against the training data"),
+        Figure("draws", "unique", uniqueness(keys), of_passed),
+        Figure("draws", "novel", new, "of the distinct ones, against the training data"),
+        *(Figure("draws", f"internal diversity, p = {p}", internal_diversity(records, model.domain.similarity, p), pairs) for p in (1, 2)),
         Figure("draws", "per second", n / max(found.seconds, 1e-9), "draws, decoded and checked"),
     ]
 
@@ -149,6 +162,21 @@ def deviations(model: Model, n: int, seed: int, report: Progress) -> list[Figure
         note = f"{where}; {np.mean(unasked):.3g} without a target"
         out.append(Figure("deviation from a target", name, float(np.mean([g.raw_deviation[name] for g in raw])), note))
     report("targets", len(names), len(names))
+    return out
+
+
+def distances(model: Model, data: HeldOut, n: int, seed: int) -> list[Figure]:
+    """Wasserstein-1 distance of each computable property of ``n`` unselected draws to that of the records, in its own unit."""
+    names = [p for p in model.properties if p in model.domain.properties]
+    if not names:
+        return []
+    found = model.generate(n, unique=False, verify=False, seed=seed, max_draws=n, measure=names)
+    out: list[Figure] = []
+    for name in names:
+        drawn = np.array([c.measured[name] for c in found.candidates])
+        relative = property_distance(drawn, data.labels[name])
+        note = f"{_unit(model, name)}; {relative:.3g} standard deviations of the {data.source}".removeprefix("; ")
+        out.append(Figure("Wasserstein distance to the data", name, wasserstein(drawn, data.labels[name]), note))
     return out
 
 

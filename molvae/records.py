@@ -98,7 +98,9 @@ class Candidate:
     """One proposal with its evidence. Unknown numbers are NaN, an unknown novelty is None.
 
     text: canonical text (SMILES for molecules). key: identity (InChIKey). asked / measured / predicted / predicted_std: property -> value in
-    the property's own unit. log_likelihood: nats, of the text under the decoder at the level and targets it was drawn with.
+    the property's own unit. log_likelihood: log p in nats, at temperature 1, of the token sequence as it was drawn, given its code, noise
+    level, targets and guidance, so that scores of different requests do not compare; of a text that was not drawn (``Model.describe``,
+    interpolations) log p of its own sequence at level 1 without targets, the model's plain density.
     extra: further columns of a command, e.g. similarity to a seed.
     """
 

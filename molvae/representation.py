@@ -92,6 +92,14 @@ class Representation(Generic[R]):
         target = store.tokens(self.target.name, self.target_bpe, self.target.symbols)
         return Columns(store, source, target, "graph" in self.views, labels, "written" in self.views)
 
+    def unwritten(self, store: Store) -> str:
+        """The first row of a store, of which ``columns`` were made, that the vocabularies cannot write, and why; empty where there is none."""
+        views = [(self.target, self.target_bpe), *([(self.source, self.source_bpe)] if "sequence" in self.views else [])]
+        for view, bpe in views:
+            for row, why in store.untokenised(view.name, bpe)["first"][:1]:
+                return f"{store.texts('text', np.array([row]))[0]} ({view.name}: {why})"
+        return ""
+
     def batch(self, records: Sequence[R], views: Sequence[str] | None = None, *, target: bool = False) -> Batch:
         """Records as a batch, with the chosen views (all that the model reads where None). Raises InvalidRecord for the first that has no string."""
         wanted = self._wanted(views)
@@ -141,10 +149,13 @@ class Representation(Generic[R]):
         """The decoder's sequences of these records. Raises InvalidRecord."""
         return pad_rows([self._writes(r) for r in records])
 
-    def encodable(self, record: R) -> None:
-        """Raises InvalidRecord where the model cannot read or write this record."""
-        self._reads(record)
-        self._writes(record)
+    def encodable(self, record: R, views: Sequence[str] | None = None) -> None:
+        """Raises InvalidRecord where the model cannot read or write this record; with views, where it has no string for one of them."""
+        wanted = ("sequence", "written") if views is None else self._wanted(views)
+        if "sequence" in wanted:
+            self._reads(record)
+        if "written" in wanted:
+            self._writes(record)
 
     def _reads(self, record: R) -> list[int]:
         return self.source_bpe.encode(self.source.symbols(self.source.write(record)))

@@ -41,7 +41,8 @@ class Request:
     """What is asked of ``generate``.
 
     level: noise level at which codes are drawn and decoded. seeds: texts whose codes are the starting points, at random levels up to ``level``,
-    or, with ``around``, at exactly that level. predict: read the heads' predictions from every candidate's code.
+    or, with ``around``, at exactly that level. verify: keep what is inside every target and range, by measurement or, where a property cannot
+    be computed, by its predicted mean. predict: read the heads' predictions from every candidate's code.
     """
 
     n: int
@@ -65,7 +66,11 @@ class Request:
 
 @dataclass
 class Funnel:
-    """Counts of draws that got through each gate, in this order; None for gates that were not there."""
+    """Counts of draws that got through each gate, in this order; None for gates that were not there.
+
+    inside: measured inside every target and range. predicted_inside: of these, those whose predicted mean is inside what was asked of
+    properties that cannot be computed.
+    """
 
     drawn: int = 0
     valid: int = 0
@@ -73,6 +78,7 @@ class Funnel:
     unique: int = 0
     novel: int = 0
     inside: int = 0
+    predicted_inside: int | None = None
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from molvae.errors import InvalidRecord, UnknownName, UsageError
+from molvae.errors import UnknownName, UsageError
+from molvae.gates import Run
 from molvae.model import VAE, to_device
 from molvae.nn.decoders import Drawn
 from molvae.nn.priors import Exemplars, Prior, StandardNormal
@@ -22,7 +22,6 @@ from molvae.request import Funnel, Generation, Request
 from molvae.validate import Validator
 
 BATCH = 512
-RAW = 2000  # valid draws whose deviation from the targets is measured before any selection
 
 
 class Sampler:
@@ -107,25 +106,25 @@ class Sampler:
     def generate(self, request: Request, on_progress: Callable[[int, Funnel], None] | None = None) -> Generation:
         """Candidates that pass everything asked, or fewer and why. Raises UsageError for requests that make no sense."""
         self._check(request)
-        run = _Run(self, request)
+        run = Run(self.representation, self.validator, request, self.predicted)
         started = time.monotonic()
         generator = torch.Generator().manual_seed(request.seed)
         seeds = self.codes(request.seeds) if request.seeds else None
         limit = request.max_draws or max(20_000, 400 * request.n)
-        while len(run.accepted) < request.n and run.funnel.drawn < limit:
+        while len(run.accepted) < request.n and run.funnel.drawn < limit and not run.hopeless:
             count = min(BATCH, limit - run.funnel.drawn)
             run.take(self.propose(request, count, generator, seeds))
             if on_progress is not None:
                 on_progress(len(run.accepted), run.funnel)
         kept = run.accepted[: request.n]
-        candidates = self.predicted(kept) if request.predict else kept
+        candidates = self.predicted(kept) if request.predict and not run.judged else kept
         short = None if len(candidates) == request.n else run.why(limit)
         acceptance = len(run.accepted) / max(1, run.funnel.drawn)
         return Generation(candidates, run.funnel, run.deviation(), acceptance, time.monotonic() - started, short, run.reasons)
 
     def _check(self, request: Request) -> None:
         domain = self.representation.domain
-        known = [*domain.properties, *self.representation.labels.names]
+        known = list(dict.fromkeys((*domain.properties, *self.representation.labels.names)))
         for name in [*(t.name for t in request.targets), *(r.name for r in request.ranges), *request.measure]:
             if name not in known:
                 raise UnknownName("property", name, known)
@@ -133,8 +132,10 @@ class Sampler:
             raise UsageError(f"n is {request.n}; wanted at least 1 candidate")
         if not 0.0 <= request.level <= 1.0:
             raise UsageError(f"level is {request.level}; wanted a noise level between 0 and 1")
-        if request.temperature < 0:
-            raise UsageError(f"temperature is {request.temperature}; wanted 0 or more")
+        if not 0.0 <= request.temperature < math.inf:
+            raise UsageError(f"temperature is {request.temperature}; wanted a finite number, 0 or more")
+        if not math.isfinite(request.guidance):
+            raise UsageError(f"guidance is {request.guidance}; wanted a finite number")
         if request.novel and self.validator.known is None:
             raise UsageError("novelty was asked for, but this model carries no list of its training records")
         if request.prior == "exemplars" and request.level >= 1.0:
@@ -197,113 +198,6 @@ class Sampler:
             target = TokenBatch(target.tokens.to(device), target.lengths.to(device))
             out += (-self.model.nll(z.to(device), level, target)).tolist()
         return out
-
-
-class _Run:
-    """The state of one generation: gates, counts, what was seen."""
-
-    def __init__(self, sampler: Sampler, request: Request) -> None:
-        self.request = request
-        self.representation = sampler.representation
-        self.validator = sampler.validator
-        self.accepted: list[Candidate] = []
-        self.funnel = Funnel()
-        self.reasons: dict[str, int] = {}
-        self.seen: set[str] = set()
-        self.texts: dict[str, str] = {}  # text -> why it did not pass, or nothing
-        computed = self.representation.domain.properties
-        self.gaps: dict[str, list[float]] = {t.name: [] for t in request.targets if t.name in computed}
-
-    def take(self, drawn: Drawn) -> None:
-        for tokens, score, finished in zip(drawn.tokens, drawn.log_likelihood, drawn.finished, strict=True):
-            self.funnel.drawn += 1
-            try:
-                if not finished:
-                    raise InvalidRecord("", "the decoder wrote no end mark")
-                record = self.representation.record(tokens)
-            except InvalidRecord:
-                self._lost("not a valid record")
-                continue
-            self.funnel.valid += 1
-            candidate = self._judge(record, score)
-            if candidate is not None:
-                self.accepted.append(candidate)
-
-    def _judge(self, record: Any, score: float) -> Candidate | None:
-        request, domain = self.request, self.representation.domain
-        asked = [t.name for t in request.targets] + [r.name for r in request.ranges]
-        measured = {p: domain.properties[p].compute(record) for p in dict.fromkeys(asked) if p in domain.properties} if self._raw() else {}
-        self._note(measured)
-        text = domain.write(record)
-        if request.unique and text in self.texts:
-            # Counted as its first occurrence was, so that the funnel's steps stay shares of draws.
-            self.funnel.passed += not self.texts[text]
-            self._lost(self.texts[text] or "duplicate")
-            return None
-        verdict = self.validator.verdict(record)
-        why = "" if all(need.test(record) for need in request.needs) else "lacks the asked structure"
-        why = why or ("" if verdict.ok else verdict.reasons[0].split(":")[0])
-        self.texts[text] = why
-        if why:
-            self._lost(why)
-            return None
-        self.funnel.passed += 1
-        key = domain.key(record)
-        if request.unique and key in self.seen:
-            self._lost("duplicate")
-            return None
-        self.seen.add(key)
-        self.funnel.unique += 1
-        novel = self.validator.novel(key)
-        if request.novel and not novel:
-            self._lost("in the training data")
-            return None
-        self.funnel.novel += 1
-        if not self._inside(record, measured):
-            self._lost("outside the tolerance")
-            return None
-        self.funnel.inside += 1
-        for p in request.measure:
-            measured.setdefault(p, domain.properties[p].compute(record) if p in domain.properties else math.nan)
-        wanted = {t.name: t.value for t in request.targets}
-        return Candidate(text=text, key=key, verdict=verdict, measured=measured, asked=wanted, novel=novel, log_likelihood=score)
-
-    def _raw(self) -> bool:
-        return not self.request.verify or any(len(gaps) < RAW for gaps in self.gaps.values())
-
-    def _note(self, measured: Mapping[str, float]) -> None:
-        for t in self.request.targets:
-            if t.name in self.gaps and t.name in measured and len(self.gaps[t.name]) < RAW:
-                self.gaps[t.name].append(abs(measured[t.name] - t.value))
-
-    def _inside(self, record: Any, measured: dict[str, float]) -> bool:
-        """Measure what is asked, stopping at the first that is outside; what cannot be computed is left to the heads' prediction."""
-        properties = self.representation.domain.properties
-        bounds = [(t.name, t.value - t.tolerance, t.value + t.tolerance) for t in self.request.targets]
-        bounds += [(r.name, r.low, r.high) for r in self.request.ranges]
-        for name, low, high in bounds:
-            if name not in properties:
-                continue
-            if name not in measured:
-                measured[name] = properties[name].compute(record)
-            if self.request.verify and not low <= measured[name] <= high:
-                return False
-        return True
-
-    def _lost(self, why: str) -> None:
-        self.reasons[why] = self.reasons.get(why, 0) + 1
-
-    def deviation(self) -> dict[str, float]:
-        """Mean absolute deviation from each target; NaN for a property that only the heads know."""
-        gaps = {t.name: np.array(self.gaps.get(t.name, [])) for t in self.request.targets}
-        return {name: float(np.nanmean(values)) if np.isfinite(values).any() else math.nan for name, values in gaps.items()}
-
-    def why(self, limit: int) -> str:
-        worst = ", ".join(f"{why}: {count}" for why, count in sorted(self.reasons.items(), key=lambda item: -item[1])[:4])
-        return (
-            f"{len(self.accepted)} of {self.request.n} candidates after {self.funnel.drawn} draws (limit {limit}); lost to: {worst}. "
-            "Widen a tolerance or range, loosen a requirement, or raise --max-draws"
-        )
 
 
 def noised(mode: Tensor, level: Tensor, generator: torch.Generator | None = None) -> Tensor:

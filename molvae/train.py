@@ -20,18 +20,22 @@ from torch import Tensor
 
 from molvae.config import TrainConfig
 from molvae.dataset.batches import Columns, Schedule
-from molvae.errors import Diverged
+from molvae.errors import DataError, Diverged
 from molvae.model import VAE, Parcel, to_device
 from molvae.trainstate import Log, Progress, load_state, save_batch, save_state
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Outcome of ``fit``: the model with the weights to ship (averaged where ema > 0), why it stopped, and where training got to."""
+    """Outcome of ``fit``: the model with the weights to ship (averaged where ema > 0), why it stopped, and where training got to.
+
+    shipped: the step of these weights: the best validation's where patience is set, else the last.
+    """
 
     model: VAE
     stopped: str  # "finished", "patience" or "interrupted"
     progress: Progress
+    shipped: int
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,7 @@ class _Loop:
         self.optimiser = make_optimiser(self.bare, config)
         self.wrapped, self.stepper = fabric.setup(self.bare, self.optimiser)
         self.average = {k: v.detach().clone() for k, v in self.bare.state_dict().items()}
+        self.best: dict[str, Tensor] = {}
         self.progress = Progress()
         self.log = Log(out / "log.csv", tensorboard=config.tensorboard)
         self.interrupted = False
@@ -111,8 +116,10 @@ class _Loop:
     def run(self, resume: bool) -> Fit:
         config = self.config
         if resume:
-            self.progress = load_state(self.out, self.bare, self.optimiser, self.average)
+            self.progress = load_state(self.out, self.bare, self.optimiser, self.average, self.best)
             self.log.rewind(self.progress.step)
+            if not config.patience:
+                self.best.clear()  # asked to go to the end and ship the last weights
         started = time.monotonic() - self.progress.seconds
         saved = time.monotonic()
         with _signals(self._interrupt):
@@ -131,11 +138,13 @@ class _Loop:
                     rate = (step - marked) * len(rows) * config.devices / max(1e-9, time.monotonic() - mark)
                     self._tick(parts, share, rate)
                     parts, mark, marked = [], time.monotonic(), step
-                if self.validate is not None and step % config.validate_steps == 0 and not self._validated(started):
+                if self.validate is not None and step % config.validate_steps == 0 and not self._validated():
                     return self._finish("patience")
                 if time.monotonic() - saved > 60 * config.checkpoint_minutes:
                     self._save()
                     saved = time.monotonic()
+            if self.best and not self.interrupted and self.progress.step % config.validate_steps:
+                self._validated()  # the last weights stand for election too
         return self._finish("interrupted" if self.interrupted else "finished")
 
     # --- one step ------------------------------------------------------------------------------------------------------------------
@@ -146,8 +155,7 @@ class _Loop:
         torch.manual_seed((config.seed * 1_000_003 + step) * 64 + rank)
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(config, step, share)
-        coded = round(len(rows) * config.code_batch / (config.code_batch + config.prior_batch))
-        batch = to_device(self.columns.batch(rows, coded), self.fabric.device)
+        batch = to_device(self.columns.batch(rows, self._coded(len(rows))), self.fabric.device)
         self.bare.train()
         loss, parts = self.wrapped(Parcel(batch, share))
         if self.extra is not None:
@@ -165,6 +173,10 @@ class _Loop:
         self._follow(step)
         return {**parts, "grad_norm": norm.detach()}
 
+    def _coded(self, size: int) -> int:
+        """How many records of a batch are encoded; the others are decoded from noise."""
+        return round(size * self.config.code_batch / (self.config.code_batch + self.config.prior_batch))
+
     def _follow(self, step: int) -> None:
         """The averaged weights; early on they follow faster (Tarvainen & Valpola 1703.01780)."""
         decay = min(self.config.ema, (1 + step) / (10 + step)) if self.config.ema else 0.0
@@ -179,6 +191,11 @@ class _Loop:
         rows = self.columns.usable(self.columns.store.rows("train"))
         ranks, rank = self.config.devices, self.fabric.global_rank
         size = (self.config.prior_batch + self.config.code_batch) * ranks
+        if not len(rows):
+            raise DataError(self.columns.store.path, "none of its training rows can be used: there is nothing to train on")
+        if self.bare.latent.dial and self._coded(min(len(rows), size) // ranks) == 1:
+            why = f"{len(rows)} usable training rows make batches with one encoded record, and the noise dial's normalisation needs two"
+            raise DataError(self.columns.store.path, f"{why}; give more rows, or a larger train.code_batch")
         schedule = Schedule(rows, self.columns.target.lengths(rows), size, self.config.seed)
         # All processes share a batch, whose rows are of like length: with a batch each, every step would wait for the longest.
         for batch in schedule.start(self.progress.step):
@@ -210,13 +227,15 @@ class _Loop:
             if self.on_tick is not None:
                 self.on_tick(Tick(self.progress.step, share, means, rate))
 
-    def _validated(self, started: float) -> bool:
+    def _validated(self) -> bool:
         """Validate with the averaged weights; False where patience has run out."""
         if self.validate is None:
             return True
         with self.averaged():
             values = self.validate(self.bare)
         better = self.progress.judge(values.get("valid_nll", math.nan))
+        if better and self.config.patience:
+            self.best = {k: v.clone() for k, v in self.average.items()}
         if self.fabric.is_global_zero:
             self.log.write(self.progress.step, {**values, "seconds": self.progress.seconds})
         return better or not self.config.patience or self.progress.stale < self.config.patience
@@ -236,15 +255,15 @@ class _Loop:
     def _save(self) -> None:
         # Each process decides by its own clock, so nothing here may wait for the others.
         if self.fabric.is_global_zero:
-            save_state(self.out, self.bare, self.optimiser, self.average, self.progress)
+            save_state(self.out, self.bare, self.optimiser, self.average, self.best, self.progress)
 
     def _finish(self, why: str) -> Fit:
         self._save()
         self.fabric.barrier()
         self.log.close()
-        self.bare.load_state_dict(self.average)
+        self.bare.load_state_dict(self.best or self.average)
         self.bare.eval()
-        return Fit(self.bare, why, self.progress)
+        return Fit(self.bare, why, self.progress, self.progress.best_step if self.best else self.progress.step)
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self.interrupted = True

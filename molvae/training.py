@@ -21,7 +21,7 @@ from molvae.config import Config
 from molvae.dataset.batches import Columns
 from molvae.dataset.store import Store
 from molvae.diagnose import chunks, diagnose, head_errors, mean_nll, modes, reconstruction
-from molvae.errors import CheckpointError, UsageError
+from molvae.errors import CheckpointError, DataError, UsageError
 from molvae.metrics import calibration_error
 from molvae.model import VAE
 from molvae.nn.decoders import RecurrentDecoder
@@ -30,11 +30,13 @@ from molvae.nn.ledger import fit_ledger
 from molvae.representation import Representation, labels_of
 from molvae.steer import Steer
 from molvae.train import Fit, Tick, fit
+from molvae.trainstate import clear, has_state
 from molvae.validate import KnownKeys
 
 EXEMPLARS = 4_000
 LEDGER_ROWS = 300_000
 STARTED = "start.json"
+DATA = "data.json"
 
 
 @dataclass(frozen=True)
@@ -56,23 +58,28 @@ def train(
     name: str | None = None,
     start: Path | str | None = None,
     on_tick: Callable[[Tick], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> Trained:
     """Train on ``store`` and write a checkpoint folder ``out``. With ``resume`` go on exactly where an earlier run in ``out`` stopped.
 
     start: a checkpoint folder whose vocabularies and weights are the starting point of a new run; parts that it lacks begin afresh.
-    Raises UsageError where ``out`` holds a run already and ``resume`` is not set, CheckpointError where there is nothing to resume.
+    on_note: told in words what a user should know, such as rows that are left out. A run that ended before its first saved state begins
+    anew, with ``resume`` or without. Raises UsageError where ``out`` holds a run already and ``resume`` is not set, or the run is one on
+    other data; CheckpointError where there is nothing to resume; DataError where no training row can be used.
     """
     out = Path(out)
     plan = out / "config.toml"
     # Fabric starts the further processes of data-parallel training as copies of this command; the first one has prepared everything.
     follower = int(os.environ.get("LOCAL_RANK", "0")) > 0
     if follower:
-        config = settings.load(plan)
+        config, resume = settings.load(plan), resume and has_state(out)
     else:
-        look_at(out, resume)
+        resume = look_at(out, resume, start)
+        same_data(store, out) if resume else clear(out)
     torch.manual_seed(config.train.seed)
     representation, model = _begin(store, config, out, resume or follower, start)
     columns = representation.columns(store, model.label_mean, model.label_std)
+    left_out(representation, columns, on_note if on_note and not follower else lambda text: None)
     if not resume and not follower and start is None:
         _fit_ledger(model, columns, out)
     if not follower:  # also on resuming: a run may go on with other settings, and its folder and further processes must say and use them
@@ -88,18 +95,57 @@ def train(
     return Trained(out, result.stopped, result.progress.step, metrics)
 
 
-def look_at(out: Path, resume: bool) -> None:
-    """Raises UsageError where ``out`` holds a run and it is not to go on, CheckpointError where there is none to go on with."""
-    found = (out / "config.toml").exists()
-    if found and not resume:
-        raise UsageError(f"{out} holds a training run already; go on with --resume, or choose another folder with --out")
-    if resume and not (found and (out / "plan.json").exists()):
+def look_at(out: Path, resume: bool, start: object = None) -> bool:
+    """Whether there is a state in ``out`` to go on from; False where a run begins, also one that ended before its first saved state.
+
+    Raises UsageError where ``out`` holds a run and it is not to go on, CheckpointError where there is none to go on with.
+    """
+    found, begun = (out / "config.toml").exists(), (out / "plan.json").exists()
+    kept = has_state(out) or (out / "checkpoint").exists()
+    if not resume and found and (kept or not begun):
+        what = "a training run already; go on with --resume," if begun else "a config.toml of something else; move it,"
+        raise UsageError(f"{out} holds {what} or choose another folder with --out")
+    if resume and not (found and begun):
         raise CheckpointError(out, "there is no run to resume; start without --resume")
+    if resume and not kept and start is None and (out / STARTED).exists():
+        raise UsageError(f"{out} holds a run that ended before its first saved state and began with another model; say --start again")
+    return resume and kept
+
+
+def same_data(store: Store, out: Path) -> None:
+    """Raises UsageError where the run in ``out`` was on another data set. Runs of versions that did not note theirs are let go on."""
+    if not (out / DATA).exists():
+        return
+    before = json.loads((out / DATA).read_text(encoding="utf-8"))
+    if before["fingerprint"] != store.fingerprint:
+        raise UsageError(
+            f"{out} holds a run on another data set ({before['path']}: {before['rows']} rows, labels {', '.join(before['properties'])}) than "
+            f"{store.path} ({len(store)} rows, labels {', '.join(store.property_names)}), or on one prepared otherwise; give the same --data, "
+            f"or train on from this model with --start {out} and another --out"
+        )
+
+
+def left_out(representation: Representation[Any], columns: Columns, tell: Callable[[str], None]) -> None:
+    """Tell how many rows the vocabularies cannot write. Raises DataError where no training row is left."""
+    store = columns.store
+    every, train = store.rows("all"), store.rows("train")
+    lost, lost_train = len(every) - len(columns.usable(every)), len(train) - len(columns.usable(train))
+    example = representation.unwritten(store)
+    if lost_train == len(train):
+        why = f"the vocabularies of the model cannot write them, such as {example}" if len(train) else "its split holds none"
+        raise DataError(store.path, f"none of its {len(train)} training rows can be used: {why}")
+    if lost:
+        tell(
+            f"{lost:,} of {len(every):,} rows are left out ({lost_train:,} of training): the vocabularies cannot write them, such as {example}"
+        )
 
 
 def _begin(store: Store, config: Config, out: Path, resume: bool, start: Path | str | None) -> tuple[Representation[Any], VAE]:
     out.mkdir(parents=True, exist_ok=True)
     place = out / "plan.json"
+    if not resume:
+        data = {"fingerprint": store.fingerprint, "path": str(store.path), "rows": len(store), "properties": store.property_names}
+        (out / DATA).write_text(json.dumps(data), encoding="utf-8")
     if resume:
         values = json.loads(place.read_text(encoding="utf-8"))
         representation = Representation.from_dict(build.domain(values["domain"]), values, str(out))
@@ -164,7 +210,7 @@ def _fit_ledger(model: VAE, columns: Columns, out: Path) -> None:
     if batch.target is None:
         raise ValueError("the ledger needs target sequences")
     scores = fit_ledger(decoder.budget.ledger, batch.target, batch.labels)
-    (out / "ledger.json").write_text(json.dumps({"r_squared": scores}), encoding="utf-8")
+    (out / "ledger.json").write_text(json.dumps(checkpoint.finite({"r_squared": scores})), encoding="utf-8")
 
 
 def _held_out(columns: Columns, count: int, split: str = "valid") -> NDArray[np.int64]:
@@ -180,6 +226,8 @@ def finish(result: Fit, representation: Representation[Any], columns: Columns, c
     pick = shuffled[:EXEMPLARS]
     settle(model, columns, shuffled[:6000])
     metrics: dict[str, Any] = {"steps": result.progress.step, "seconds": result.progress.seconds, "records": len(train_rows)}
+    if result.shipped != result.progress.step:
+        metrics["shipped_step"] = result.shipped
     if (out / STARTED).exists():
         metrics["started_from"] = json.loads((out / STARTED).read_text(encoding="utf-8"))
     held = _held_out(columns, 4000)
@@ -216,8 +264,9 @@ def settle(model: VAE, columns: Columns, rows: NDArray[np.int64]) -> None:
         norm.momentum, momentum = None, norm.momentum  # None: cumulative average
         norm.train()
         for batch in chunks(columns, rows):
-            with torch.no_grad():
-                model.encode(batch, 0.0)
+            if batch.size > 1:  # the variance of one record, left over where the rows do not divide, is none
+                with torch.no_grad():
+                    model.encode(batch, 0.0)
         norm.eval()
         norm.momentum = momentum
     held = _held_out(columns, 4000)
@@ -289,7 +338,7 @@ def card(name: str, representation: Representation[Any], store: Store, config: C
         "## Held-out figures",
         "",
         "```json",
-        json.dumps({k: v for k, v in metrics.items() if k != "records"}, indent=1),
+        json.dumps(checkpoint.finite({k: v for k, v in metrics.items() if k != "records"}), indent=1),
         "```",
         "",
         "Intended for proposing candidates that are then checked; predicted properties carry the uncertainty stated with them and hold for records "

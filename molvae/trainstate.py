@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,57 +18,89 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from molvae.checkpoint import swap
+from molvae.checkpoint import finite, swap
 from molvae.errors import CheckpointError, MissingExtra
 from molvae.records import Batch
 
 FOLDER = "state"
+LEFT = ("plan.json", "ledger.json", "start.json", "data.json", "log.csv", FOLDER + ".new")
 
 
 @dataclass
 class Progress:
-    """Where training stands: steps done, seconds of training, best held-out loss and validations since."""
+    """Where training stands: steps done, seconds of training, best held-out loss, its step, and validations since."""
 
     step: int = 0
     seconds: float = 0.0
     best: float = math.inf
     stale: int = 0
+    best_step: int = 0
 
     def judge(self, loss: float) -> bool:
         """Note a held-out loss; True where it is the best so far."""
         if loss < self.best:
-            self.best, self.stale = loss, 0
+            self.best, self.stale, self.best_step = loss, 0, self.step
             return True
         self.stale += 1
         return False
 
 
-def save_state(out: Path, model: nn.Module, optimiser: torch.optim.Optimizer, average: Mapping[str, Tensor], progress: Progress) -> None:
-    """Write everything that ``load_state`` needs, in one rename."""
+def has_state(out: Path) -> bool:
+    """Whether a run in ``out`` came as far as its first saved state."""
+    return (out / FOLDER).exists() or (out / (FOLDER + ".old")).exists()
+
+
+def clear(out: Path) -> None:
+    """Remove what a run without a saved state left in its folder, if one did. The batches of diverged steps stay."""
+    if not (out / "plan.json").exists() or not ((out / "config.toml").exists() or (out / "data.json").exists()):
+        return
+    for name in LEFT:
+        place = out / name
+        if place.is_dir():
+            shutil.rmtree(place)
+        else:
+            place.unlink(missing_ok=True)
+    for events in out.glob("events.out.tfevents.*"):
+        events.unlink()
+
+
+def save_state(
+    out: Path,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    average: Mapping[str, Tensor],
+    best: Mapping[str, Tensor],
+    progress: Progress,
+) -> None:
+    """Write everything that ``load_state`` needs, in one rename. best: averaged weights of the best validation, empty where none are kept."""
     scratch = out / (FOLDER + ".new")
     scratch.mkdir(parents=True, exist_ok=True)
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()} | {f"average.{k}": v for k, v in average.items()}
+    tensors |= {f"best.{k}": v for k, v in best.items()}
     names = {id(p): n for n, p in model.named_parameters()}
     for parameter, state in optimiser.state.items():
         tensors |= {f"optimiser.{names[id(parameter)]}.{k}": v for k, v in state.items()}
     save_file({k: v.detach().contiguous().clone() for k, v in tensors.items()}, scratch / "state.safetensors")
-    (scratch / "progress.json").write_text(json.dumps(asdict(progress)), encoding="utf-8")
+    (scratch / "progress.json").write_text(json.dumps(finite(asdict(progress)), allow_nan=False), encoding="utf-8")
     swap(scratch, out / FOLDER)
 
 
-def load_state(out: Path, model: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor]) -> Progress:
-    """Restore a run. Raises CheckpointError where ``out`` holds none, or one of another model."""
+def load_state(
+    out: Path, model: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor], best: dict[str, Tensor]
+) -> Progress:
+    """Restore a run; ``best`` is filled where the state has such weights. Raises CheckpointError where ``out`` holds none, or another model's."""
     folder = out / FOLDER
     if not folder.exists():
         folder = out / (FOLDER + ".old")
     try:
         tensors = load_file(folder / "state.safetensors")
-        progress = Progress(**json.loads((folder / "progress.json").read_text(encoding="utf-8")))
+        values: dict[str, Any] = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
+        progress = Progress(**(values | {"best": math.inf if values["best"] is None else values["best"]}))
     except FileNotFoundError:
         raise CheckpointError(out, "there is no training state to resume from; start without --resume") from None
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
+    except (SafetensorError, OSError, ValueError, LookupError, TypeError) as error:
         raise CheckpointError(folder, f"the training state is corrupt ({error}); start without --resume") from error
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimiser": {}}
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "best": {}, "optimiser": {}}
     for name, value in tensors.items():
         part, rest = name.split(".", 1)
         parts[part][rest] = value
@@ -79,6 +112,7 @@ def load_state(out: Path, model: nn.Module, optimiser: torch.optim.Optimizer, av
         ) from None
     for k, v in parts["average"].items():
         average[k].copy_(v)
+    best.update({k: v.to(average[k].device) for k, v in parts["best"].items()})
     parameters = dict(model.named_parameters())
     for name, value in parts["optimiser"].items():
         parameter, key = name.rsplit(".", 1)

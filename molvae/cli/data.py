@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from molvae.dataset import Store
 
 app = typer.Typer(help="Data sets: list, describe, fetch, prepare.", no_args_is_help=True)
+STEPS = (
+    "Cleaning steps in order, or none: largest_fragment (of a salt or mixture, which is dropped without it), neutralise (charges, by adding and "
+    "removing protons), elements=C,N,O (drop what has others), heavy_atoms=3:50 (drop what has fewer or more). Parsing, canonicalisation and "
+    "the removal of duplicates cannot be switched off."
+)
 Name = Annotated[str, typer.Argument(help="A data set's name; see 'molvae data list'.", autocompletion=complete_dataset)]
 
 
@@ -125,7 +130,7 @@ def carry_out(state: State, wish: Wish, out: Path) -> Store:
             column=wish.column,
             label_columns=_labels(wish.labels),
             units=wish.units,
-            step_names=None if wish.steps is None else parse.steps(wish.steps, [step.name for step in domain.steps]),
+            step_names=_steps(wish.steps, [step.name for step in domain.steps]),
             split=wish.split or "random",
             fractions=wish.fractions,
             seed=wish.seed,
@@ -133,6 +138,10 @@ def carry_out(state: State, wish: Wish, out: Path) -> Store:
             workers=wish.workers or state.threads,
             progress=tell,
         )
+
+
+def _steps(text: str | None, known: Sequence[str]) -> tuple[str, ...] | None:
+    return None if text is None else () if text.strip() == "none" else parse.steps(text, known)
 
 
 def _labels(text: str) -> str | tuple[str, ...]:
@@ -155,8 +164,10 @@ def prepare(
     ] = None,
     column: Annotated[str | None, typer.Option(help="Column with the records' text.", show_default="the first known name")] = None,
     labels: Annotated[str, typer.Option(help="Columns to keep as labels: auto (all numbers), none, or names.")] = "auto",
-    steps: Annotated[str | None, typer.Option(help="Cleaning steps in order.", show_default="the domain's own")] = None,
-    split: Annotated[str | None, typer.Option(help="random, group (scaffolds stay together), file, or a column's name.")] = None,
+    steps: Annotated[str | None, typer.Option(help=STEPS, show_default="largest_fragment,neutralise")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="random, group or scaffold (scaffolds stay together), file, or a column's name.")
+    ] = None,
     fractions: Annotated[str, typer.Option(help="Shares of train, valid and test rows.")] = "0.9,0.05,0.05",
     limit: Annotated[int | None, typer.Option(help="Read so many rows and no more.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="all cores")] = None,
@@ -169,11 +180,17 @@ def prepare(
     asked = None if properties is None else parse.names(properties)
     wish = Wish(sources, asked, column, labels, steps, split, parse.fractions(fractions), limit, workers, seed)
     store = carry_out(state, wish, out)
-    summary = store.manifest["summary"]
+    tell_summary(state, store)
+    summary = dict(store.manifest["summary"])
+    counts = {"rejected_by_reason": summary.pop("rejected"), **summary}
+    state.result({"folder": store.path, "rejected": store.path / "rejected.csv", "properties": store.property_names, **counts})
+
+
+def tell_summary(state: State, store: Store) -> None:
+    """What a preparation read, changed, left out and kept; with -v the first rows left out, too."""
     state.show(summary_table(store), f"prepared in {store.path}; what was left out, and why: {store.path / 'rejected.csv'}")
-    for line in summary["first"] if state.verbose else ():
+    for line in store.manifest["summary"]["first"] if state.verbose else ():
         state.note(line)
-    state.result({"folder": store.path, "rejected": store.path / "rejected.csv", "properties": store.property_names, **summary})
 
 
 def summary_table(store: Store) -> Table:

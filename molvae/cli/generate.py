@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +20,7 @@ from molvae.errors import UsageError
 
 if TYPE_CHECKING:
     from molvae.api import Model
+    from molvae.records import Candidate
     from molvae.report import PropertyRequest
     from molvae.request import Generation
 
@@ -29,6 +30,11 @@ ModelName = Annotated[
 _TARGET = (
     "Near a value: logp=2.5, qed=0.9±0.05 (also +- or :). Without a tolerance 0.3 standard deviations of the training data. Repeatable."
 )
+_VERIFY = (
+    "Keep only what is inside every target and range: by measurement, or by the model's prediction for labels that nobody can compute."
+)
+_GUIDANCE = "Extra weight of the targets; 0 is the plain model. With targets, log_likelihood is the score under the guided distribution."
+SCAFFOLD = "Its ring systems are kept as they are: no ring fused on, no new C=O in them; substituents are free."
 
 
 def register(app: typer.Typer) -> None:
@@ -72,23 +78,26 @@ def generate(
     range_: Annotated[
         list[str] | None, typer.Option("--range", metavar="PROPERTY=LOW:HIGH", help="Between two values; one may be left out. Repeatable.")
     ] = None,
-    scaffold: Annotated[str | None, typer.Option(help="With this scaffold (SMILES).")] = None,
+    scaffold: Annotated[str | None, typer.Option(metavar="SMILES", help=f"With this scaffold. {SCAFFOLD}")] = None,
     contains: Annotated[list[str] | None, typer.Option(metavar="SMARTS", help="With this substructure. Repeatable.")] = None,
     seeds: Annotated[str | None, typer.Option(metavar="FILE", help="Start from these records instead of the prior.")] = None,
     temperature: Annotated[float, typer.Option(min=0, help="Of the decoder's draws.")] = 1.0,
-    guidance: Annotated[float, typer.Option(help="Extra weight of the targets; 0 is the plain model.")] = 1.0,
+    guidance: Annotated[float, typer.Option(help=_GUIDANCE)] = 1.0,
     level: Annotated[float | None, typer.Option(help="Noise level, 0 to 1.", show_default="1, with exemplars or seeds 0.6")] = None,
     prior: Annotated[str, typer.Option(help="normal, or exemplars: codes of training records near the targets.")] = "normal",
     seed: Annotated[int, typer.Option(help="Fixes every random number; equal seeds give equal files.")] = 0,
     unique: Annotated[bool, typer.Option("--unique/--no-unique", help="No two alike.")] = True,
     novel: Annotated[bool, typer.Option("--novel", help="None of the training data.")] = False,
-    verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Keep only what measures inside every target and range.")] = True,
+    verify: Annotated[bool, typer.Option("--verify/--no-verify", help=_VERIFY)] = True,
     measure: Annotated[str | None, typer.Option(help="Further properties to compute, comma-separated.")] = None,
     max_draws: Annotated[int | None, typer.Option(min=1, help="Give up after so many draws.", show_default="400 n, at least 20000")] = None,
     out: Outputs = None,
     report: Annotated[Path | None, typer.Option(help="Also an HTML page with drawings and figures.")] = None,
 ) -> None:
-    """Propose candidates that pass every check and lie inside every target and range: exactly n, or fewer and why (exit code 1)."""
+    """Propose candidates that pass every check and lie inside every target and range: exactly n, or fewer and why (exit code 1).
+
+    The column log_likelihood is log p in nats of the string as it was drawn, at temperature 1, given its code, noise level and targets.
+    """
     needs = [("scaffold", scaffold)] if scaffold is not None else []
     needs += [("contains", query) for query in contains or ()]
     options: dict[str, Any] = {
@@ -126,7 +135,8 @@ def carry_out(state: State, ask: Ask) -> None:
         write_report(state, model, ask, found, requests)
     if not outputs:
         show_candidates(state, found.candidates, model.domain)
-    state.show(*summary(found, requests, ask), stderr=not outputs and not sys.stdout.isatty())
+    foretold = predicted_only(model, ask)
+    state.show(*summary(found, requests, ask, foretold), stderr=not outputs and not sys.stdout.isatty())
     state.result(as_json(model, ask, found))
     if found.short is not None:
         state.warn(found.short)
@@ -149,8 +159,13 @@ def requests_of(model: Model, ask: Ask) -> list[PropertyRequest]:
     return requests
 
 
-def summary(found: Generation, requests: Sequence[PropertyRequest], ask: Ask) -> list[Table | str]:
-    """Targets as asked, missed before any selection, and met; the funnel; acceptance and speed."""
+def predicted_only(model: Model, ask: Ask) -> list[str]:
+    """The asked properties that cannot be computed, and so are judged by the model's prediction."""
+    return [name for name in dict.fromkeys((*ask.targets, *ask.ranges)) if name not in model.domain.properties]
+
+
+def summary(found: Generation, requests: Sequence[PropertyRequest], ask: Ask, foretold: Sequence[str] = ()) -> list[Table | str]:
+    """Targets as asked, missed before any selection, and met; the funnel; acceptance and speed. foretold: judged by prediction alone."""
     from molvae.report import statistics
 
     parts: list[Table | str] = []
@@ -158,16 +173,25 @@ def summary(found: Generation, requests: Sequence[PropertyRequest], ask: Ask) ->
         columns = ("asked", "raw MAE, before selection", "mean delivered", "MAE delivered", "inside")
         table = new_table(None, "property", *columns, right=columns)
         for request in requests:
-            row = statistics(found.candidates, request)
+            guess = request.name in foretold
+            row = statistics(_guessed(found.candidates, request.name) if guess else found.candidates, request)
             inside = f"{row.inside}/{row.judged}" if row.judged else "–"
             raw = number(found.raw_deviation.get(request.name, float("nan")))
-            add_row(table, request.axis, row.wish or "–", raw, number(row.mean), number(row.deviation), inside)
+            cells = (number(row.mean), number(row.deviation), inside)
+            add_row(table, request.axis, row.wish or "–", raw, *(f"~{cell}" if guess and cell != "–" else cell for cell in cells))
         parts.append(table)
-    steps = [f"{name} {count:,}" for name, count in funnel(found, ask).items() if count is not None]
+    if foretold:
+        parts.append(f"~ {', '.join(foretold)}: not computable, so these are the model's predictions, and nothing was measured")
+    steps = [f"{name.replace('_', ' ')} {count:,}" for name, count in funnel(found, ask).items() if count is not None]
     parts.append("funnel: " + " → ".join(steps))
     speed = len(found.candidates) / max(found.seconds, 1e-9)
     parts.append(f"{len(found.candidates)} candidates; accepted {found.acceptance:.1%} of draws; {speed:.0f} candidates/s")
     return parts
+
+
+def _guessed(candidates: Sequence[Candidate], name: str) -> list[Candidate]:
+    """The candidates with the prediction of one property in the place of its measurement."""
+    return [replace(c, measured={name: c.predicted[name]} if name in c.predicted else {}) for c in candidates]
 
 
 def funnel(found: Generation, ask: Ask) -> dict[str, int | None]:
@@ -194,7 +218,7 @@ def write_report(state: State, model: Model, ask: Ask, found: Generation, reques
         candidates=found.candidates,
         draw=draw,
         properties=requests,
-        constraints=ask.wishes(),
+        constraints=[*ask.wishes(), *(f"{name} judged by the model's prediction" for name in predicted_only(model, ask))],
         funnel=Funnel(**funnel(found, ask)),
         model_name=model.name,
         model_version=model.version,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,7 +53,11 @@ def validate(
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where any record fails.")] = False,
     out: Outputs = None,
 ) -> None:
-    """Judge records: which pass every check, and why others do not. Failing records are results, so the exit code is 0 unless --strict."""
+    """Judge records: which pass every check, and why others do not. Failing records are results, so the exit code is 0 unless --strict.
+
+    An output file has a row for every row of the input, in its order: source is FILE:LINE, and the input's other columns follow (with _input
+    behind a name that is taken).
+    """
     from molvae import build
     from molvae.validate import choose_checks, choose_properties, validate_texts
 
@@ -66,8 +72,9 @@ def validate(
     outputs = check_outputs(out, kind)
     if not chosen:
         raise UsageError("no check is left; name some with --checks")
-    found = entries(state, inputs or [], kind, column)
+    found = entries(state, inputs or [], kind, column, whole=True)
     judged = validate_texts(kind, [e.text for e in found], properties=wanted, checks=names, workers=workers or state.threads or 1)
+    judged = with_rows(found, judged, kind.column)
     write_all(state, judged, outputs, kind)
     passed = sum(c.verdict.ok for c in judged)
     state.show(check_table(judged, chosen), *failure_table(found, judged, state), f"{passed} of {len(judged)} pass every check")
@@ -75,6 +82,42 @@ def validate(
     state.result({"passed": passed, "rows": len(judged), "checks": counts(judged, chosen), "records": lines})
     if strict and passed < len(judged):
         raise typer.Exit(1)
+
+
+def with_rows(found: Sequence[Entry], judged: Sequence[Candidate], text_column: str) -> list[Candidate]:
+    """The judged records with where each stood and the other columns of its row; a row that could not be read fails with the reason."""
+    from molvae.records import Verdict
+
+    taken = {name for c in judged for name, _ in c.row(text_column)} | {"key", "source", "duplicate_of"}
+    names = dict.fromkeys(name for entry in found for name in entry.columns)
+    shown = {name: _free(name, taken | (set(names) - {name})) for name in names}
+    worded = {name for name in names if _worded([entry.columns[name] for entry in found if name in entry.columns])}
+    out = []
+    for entry, candidate in zip(found, judged, strict=True):
+        source = "" if entry.where == entry.text else entry.where
+        columns = {shown[k]: _word(v) if k in worded and isinstance(v, float) else v for k, v in entry.columns.items()}
+        verdict = candidate.verdict if entry.why is None else Verdict(False, (f"parse: {entry.why}",))
+        out.append(replace(candidate, verdict=verdict, extra={"source": source, **candidate.extra, **columns}))
+    return out
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    while name in taken:
+        name += "_input"
+    return name
+
+
+def _worded(values: Sequence[float | str]) -> bool:
+    """Whether a column is written as text: where it holds any, and where it holds whole numbers alone, which may be names."""
+    numbers = [value for value in values if isinstance(value, float)]
+    return len(numbers) < len(values) or all(math.isnan(value) or value.is_integer() for value in numbers)
+
+
+def _word(value: float) -> str:
+    """A number as a table had it, as far as a float tells: whole numbers without a point, nothing for NaN."""
+    if math.isnan(value):
+        return ""
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 2**53 else repr(value)
 
 
 def _list(state: State, domain: Domain[Any]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from molvae.cli.deliver import candidate_table, rows
-from molvae.cli.generate import ModelName
+from molvae.cli.generate import SCAFFOLD, ModelName
 from molvae.cli.read import Complaints, entries
 from molvae.cli.search_report import write_records
 from molvae.cli.shared import DEFAULT_MODEL, State, add_row, epilog, new_table, number, open_model, state_of
@@ -70,7 +70,7 @@ def register(app: typer.Typer) -> None:
             "molvae optimize --target logp=2.5±0.3 --minimize sa=1:5 --maximize qed=0.3:0.95*2 --contains c1ccncc1 -o run",
             "molvae optimize --scorer activity=my_model.py:predict:batch --maximize activity --scorer-workers 4 -o run",
             "molvae optimize --model runs/mine --maximize my_assay_lcb --constraint 'sa<=3.5' -o run",
-            "molvae optimize --scorer near='similar:CC(=O)Nc1ccc(O)cc1' --maximize near=0.3:0.7 --minimize sa=1:5 -o run",
+            "molvae optimize --scorer near='similar:O=C(NCCN1CCOCC1)c1ccc(Cl)cc1' --maximize near=0.3:0.7 --minimize sa=1:5 -o run",
             "molvae optimize --model zinc250k --scorer pmo:perindopril_mpo --maximize perindopril_mpo --budget 10000 -o run",
             "molvae optimize --scorer docking:kit.toml --minimize kit --constraint 'qed>=0.5' --scorer-workers 4 --budget 500 -o run",
             "molvae optimize --maximize qed --workers 4 --storage postgresql+psycopg://me@host/db --study qed -o here",
@@ -91,7 +91,7 @@ def optimize(
     range_: Annotated[list[str] | None, typer.Option("--range", metavar="NAME=LOW:HIGH[*WEIGHT]", help="Bring inside. Repeatable.")] = None,
     constraint: Annotated[list[str] | None, typer.Option(metavar="NAME<=VALUE", help="Must hold, as 'tpsa<=90'. Repeatable.")] = None,
     contains: Annotated[list[str] | None, typer.Option(metavar="SMARTS", help="Must have this substructure. Repeatable.")] = None,
-    scaffold: Annotated[str | None, typer.Option(metavar="SMILES", help="Must have this scaffold.")] = None,
+    scaffold: Annotated[str | None, typer.Option(metavar="SMILES", help=f"Must have this scaffold. {SCAFFOLD}")] = None,
     similar: Annotated[list[str] | None, typer.Option(metavar="SMILES:LOW[:HIGH]", help="Must be so similar. Repeatable.")] = None,
     objective: Annotated[Path | None, typer.Option(metavar="FILE", help="The objective as TOML instead.")] = None,
     scorer: Annotated[list[str] | None, typer.Option(metavar="SPEC", help=_SCORER)] = None,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +19,7 @@ from molvae.errors import DataError, InvalidRecord, MolvaeError, UsageError
 if TYPE_CHECKING:
     from molvae.api import Model
     from molvae.protocols import Domain
+    from molvae.records import Row
 
 SHOWN = 50  # bad rows named one by one
 _SUFFIXES = (".csv", ".tsv", ".tab", ".smi", ".smiles", ".ism", ".can", ".txt", ".parquet", ".pq", ".gz", ".npz")
@@ -23,23 +27,31 @@ _SUFFIXES = (".csv", ".tsv", ".tab", ".smi", ".smiles", ".ism", ".can", ".txt", 
 
 @dataclass(frozen=True)
 class Entry:
-    """One text and where it stood: ``file:line``, or the text itself for an argument."""
+    """One text and where it stood: ``file:line``, or the text itself for an argument.
+
+    columns: the other columns of its row, and why: what is wrong with a row without a text, both with ``whole`` alone.
+    """
 
     text: str
     where: str
+    columns: Mapping[str, float | str] = field(default_factory=dict)
+    why: str | None = None
 
 
-def entries(state: State, inputs: Sequence[str], domain: Domain[Any], column: str | None = None) -> list[Entry]:
-    """Every text of the inputs, each a file, ``-`` or a text. Rows without a text are reported with file and line, and left out."""
+def entries(state: State, inputs: Sequence[str], domain: Domain[Any], column: str | None = None, *, whole: bool = False) -> list[Entry]:
+    """Every text of the inputs, each a file, ``-`` or a text. Rows without a text are reported with file and line, and left out.
+
+    whole: every row with its other columns, those without a text among them, with the reason, as nothing is left out.
+    """
     if not inputs:
         raise UsageError("nothing to read; give a file, - for standard input, or the records themselves")
     found: list[Entry] = []
     complaints = Complaints(state)
     for given in inputs:
         if given == "-":
-            found += _from_stdin(complaints, domain, column)
-        elif Path(given).exists() or given.lower().endswith((*_SUFFIXES, *domain.readers)):
-            found += _from_file(complaints, Path(given), given, domain, column)
+            found += _from_stdin(complaints, domain, column, whole)
+        elif is_file(given, domain):
+            found += _from_file(complaints, Path(given), given, domain, column, whole)
         else:
             found.append(Entry(given, given))
     complaints.close()
@@ -48,13 +60,22 @@ def entries(state: State, inputs: Sequence[str], domain: Domain[Any], column: st
     return found
 
 
-def encodable(state: State, found: Sequence[Entry], model: Model) -> list[Entry]:
-    """The entries that the model can encode; the others are reported and left out. Raises MolvaeError where none is left."""
+def is_file(given: str, domain: Domain[Any]) -> bool:
+    """Whether an argument means a file: it is one, or it is called like one."""
+    try:
+        exists = Path(given).exists()
+    except (OSError, ValueError):  # longer than the name of any file can be
+        exists = False
+    return exists or given.lower().endswith((*_SUFFIXES, *domain.readers))
+
+
+def encodable(state: State, found: Sequence[Entry], model: Model, views: Sequence[str] | None = None) -> list[Entry]:
+    """The entries that the model can encode, by these views; the others are reported and left out. Raises MolvaeError where none is left."""
     complaints = Complaints(state)
     kept: list[Entry] = []
     for entry in found:
         try:
-            model.representation.encodable(model.domain.parse(entry.text))
+            model.representation.encodable(model.domain.parse(entry.text), views)
         except InvalidRecord as error:
             complaints.add(entry.where, error.why)
         else:
@@ -84,27 +105,68 @@ class Complaints:
             self.state.warn(f"and {self.count - SHOWN} more rows were left out")
 
 
-def _from_file(complaints: Complaints, path: Path, shown: str, domain: Domain[Any], column: str | None) -> Iterator[Entry]:
+def _from_file(
+    complaints: Complaints, path: Path, shown: str, domain: Domain[Any], column: str | None, whole: bool = False
+) -> Iterator[Entry]:
     from molvae.dataset.read import iter_rows
 
-    for row in iter_rows(path, column, labels=(), record_readers=domain.readers):
+    for row in iter_rows(path, column, labels=None if whole else (), record_readers=domain.readers):
         where = f"{shown}:{row.line}"
-        if row.error is not None:
+        if whole:
+            yield Entry("" if row.error else row.text, where, _columns(row), row.error)
+        elif row.error is not None:
             complaints.add(where, row.error)
         else:
             yield Entry(row.text, where)
 
 
-def _from_stdin(complaints: Complaints, domain: Domain[Any], column: str | None) -> list[Entry]:
-    """Standard input as a list of records, one a line, or as a table with a header where its first line has commas."""
+def _columns(row: Row) -> dict[str, float | str]:
+    """The other columns of a row, and its name where that stood in none of them (a list of SMILES, the title of an SDF record)."""
+    from molvae.dataset.read import NAME_COLUMNS
+
+    named = row.name is None or any(name.lower() in NAME_COLUMNS for name in row.labels)
+    return {**({} if named else {"name": row.name or ""}), **row.labels}
+
+
+def _from_stdin(complaints: Complaints, domain: Domain[Any], column: str | None, whole: bool = False) -> list[Entry]:
+    """Standard input as a list of records, one a line, or as a table with a header where its first line is one."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "stdin"
         with copy.open("wb") as stream:
             shutil.copyfileobj(sys.stdin.buffer, stream)
-        with copy.open("rb") as stream:
-            table = b"," in stream.readline(1 << 16)
-        named = copy.rename(copy.with_suffix(".csv" if table else ".smi"))
+        named = copy.rename(copy.with_suffix(_kind(_first_line(copy), column, domain)))
         try:
-            return list(_from_file(complaints, named, "<stdin>", domain, column))
+            return list(_from_file(complaints, named, "<stdin>", domain, column, whole))
         except DataError as error:
             raise DataError("<stdin>", error.why, error.line) from error
+
+
+def _first_line(path: Path) -> str:
+    """The first line of a text, gzipped or not; empty where there is none to be read, which the reader then says better."""
+    with path.open("rb") as plain:
+        zipped = plain.read(2) == b"\x1f\x8b"
+    try:
+        with gzip.open(path) if zipped else path.open("rb") as stream:
+            return stream.readline(1 << 16).decode("utf-8-sig", "replace").strip("\r\n")
+    except (OSError, EOFError, zlib.error):
+        return ""
+
+
+def _kind(first: str, column: str | None, domain: Domain[Any]) -> str:
+    """The suffix of what begins with this line: a table where a separator splits off a known column's name, else a list of records.
+
+    A line with commas or semicolons that does not begin with a record is taken for a table too, whose reader says what it lacks.
+    """
+    from molvae.dataset.read import TEXT_COLUMNS
+
+    for separator, suffix in ((",", ".csv"), (";", ".csv"), ("\t", ".tsv")):
+        cells = [cell.strip() for cell in next(csv.reader([first], delimiter=separator), [])]
+        if len(cells) > 1 and any(cell.lower() in TEXT_COLUMNS or cell == column for cell in cells):
+            return suffix
+    if not {",", ";"}.intersection(first):
+        return ".smi"
+    try:
+        domain.parse(first.split()[0])
+    except InvalidRecord:
+        return ".csv"
+    return ".smi"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from molvae.cli import parse
-from molvae.cli.data import Wish, carry_out
+from molvae.cli.data import Wish, carry_out, tell_summary
 from molvae.cli.shared import State, add_row, device, epilog, new_table, number, state_of, use_threads
 from molvae.errors import UsageError
 
@@ -46,7 +46,9 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Folder for the run.", show_default="NAME-model")] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Train so long instead of a number of steps.")] = None,
     start: Annotated[str | None, typer.Option(metavar="MODEL", help="Begin with this model's weights and vocabularies.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on exactly where a run in --out stopped.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on exactly where a run in --out stopped; from its beginning where no state was saved yet.")
+    ] = False,
 ) -> None:
     """Train a model and write its checkpoint. Ctrl-C saves, writes the checkpoint and says how to go on."""
     state = state_of(context)
@@ -58,24 +60,25 @@ def train(
 
     folder = out or Path(f"{Path(data.rstrip('/')).name.split('.')[0]}-model")
     if "LOCAL_RANK" not in os.environ:  # else this is a further process of data-parallel training, and the first one has looked
-        training.look_at(folder, resume)
+        going = training.look_at(folder, resume, start)
+        if resume and not going:
+            state.note(f"{folder}: the run ended before its first saved state; it begins anew")
     first = None if start is None else find(start)
     file = config or (folder / "config.toml" if resume else None) or (None if first is None else first / "config.toml")
     chosen = settle(state, file, settings or [], properties, minutes)
     given = properties is not None or file is not None or any(s.startswith("condition.properties") for s in settings or [])
     chosen, store = prepared(state, data, chosen, folder, given)
     with state.progress() as bars:
-        done = training.train(store, chosen, folder, resume=resume, name=folder.name, start=first, on_tick=ticker(state, bars))
+        tick = ticker(state, bars)
+        done = training.train(store, chosen, folder, resume=resume, name=folder.name, start=first, on_tick=tick, on_note=state.warn)
     if "checkpoint" not in done.metrics:
-        return
-    if not done.metrics:
         return  # a further process of data-parallel training; the first one reports
     metrics = {k: v for k, v in done.metrics.items() if k != "checkpoint"}
     table = new_table(f"{done.stopped} after {done.steps} steps", "held out", "value", right=("value",))
     for name, value in flat(metrics).items():
         add_row(table, name, number(value))
     state.show(table, f"checkpoint: {done.metrics['checkpoint']}")
-    state.result({"stopped": done.stopped, "steps": done.steps, **done.metrics})
+    state.result({"stopped": done.stopped, "steps": done.steps, **done.metrics, "data": store.manifest["summary"]})
     if done.stopped == "interrupted":
         state.warn(f"interrupted at step {done.steps}; go on with: {again(data, folder)}")
         raise typer.Exit(1)
@@ -120,7 +123,10 @@ def prepared(state: State, data: str, config: Config, folder: Path, properties_g
     wish = Wish([data], computed, labels=labels, seed=config.train.seed, domain=kind)
     place = folder.with_name(folder.name + ".data")
     state.note(f"preparing {data} in {place}")
-    return config, carry_out(state, wish, place)
+    store = carry_out(state, wish, place)
+    if "LOCAL_RANK" not in os.environ:
+        tell_summary(state, store)
+    return config, store
 
 
 def ticker(state: State, bars: Any) -> Callable[[Tick], None]:

@@ -127,7 +127,9 @@ class Schedule:
         return [self.rows[rng.permutation(whole[k])] for k in rng.permutation(len(whole))]
 
     def start(self, step: int) -> Iterator[NDArray[np.int64]]:
-        """Batches from step ``step`` on, without end."""
+        """Batches from step ``step`` on, without end. Raises ValueError where there are no rows."""
+        if not len(self.rows):
+            raise ValueError("a schedule without rows has no batches")
         epoch, skip = divmod(step, self.steps_per_epoch)
         while True:
             yield from self.epoch(epoch)[skip:]

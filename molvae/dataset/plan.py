@@ -134,8 +134,8 @@ class Tally:
 class Summary:
     """What a preparation did with its rows: ``read == kept + duplicates + sum(rejected.values())``.
 
-    rejected: reason -> rows. changed: cleaning step -> rows it changed. unreadable_labels: property -> cells that were no numbers and
-    are NaN now. first: the first bad rows as ``file:line: reason``; all of them are in ``rejected.csv``.
+    rejected: reason -> rows. changed: cleaning step, or ``canonicalisation``, -> rows it changed. unreadable_labels: property -> cells that
+    were no numbers and are NaN now. first: the first bad rows as ``file:line: reason``; all of them are in ``rejected.csv``.
     """
 
     read: int

@@ -57,8 +57,8 @@ def prepare(
     column named like a computed property is kept as ``<name>_given``; to use the given values alone, leave the property out of
     ``properties``. units: unit by label column. step_names: cleaning steps in order, None for the domain's defaults; a step
     that takes arguments is ``name=arguments``.
-    split: ``random``, ``group`` (relatives stay together), ``file`` (by file name) or a column that says train, valid or test.
-    Of rows with the same key the first stays. limit: rows to read. progress: called with stage, rows done, and rows in all or None.
+    split: ``random``, ``group`` or ``scaffold`` (the same: relatives stay together), ``file`` (by file name) or a column that says train,
+    valid or test. Of rows with the same key the first stays. limit: rows to read. progress: called with stage, rows done, and rows in all or None.
 
     Each finished chunk is on disk: after an interruption the same call goes on. The same request to a finished folder just opens it.
     From a script, call it under ``if __name__ == "__main__":`` (worker processes import the script) or with workers=1.
@@ -68,6 +68,7 @@ def prepare(
     paths = [Path(source)] if isinstance(source, Path | str) else [Path(p) for p in source]
     progress = progress or (lambda stage, done, total: None)
     made = domain()
+    split = "group" if split == "scaffold" else split
     wishes = {"column": column, "properties": tuple(properties), "split": split, "fractions": fractions, "seed": seed, "limit": limit}
     plan = _plan(reference(domain), made, paths, dict(units or {}), step_names, wishes)
     _check(made, plan)

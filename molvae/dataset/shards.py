@@ -21,6 +21,7 @@ from molvae.protocols import Domain, Property, Step
 from molvae.records import GraphArrays, Row
 
 UNDECIDED = 255
+CANONICAL = "canonicalisation"
 _LARGEST = float(np.finfo(np.float32).max)
 SPLIT_WORDS = {"train": 0, "training": 0, "valid": 1, "validation": 1, "val": 1, "dev": 1, "test": 2, "testing": 2, "holdout": 2}
 
@@ -84,7 +85,7 @@ class Bench:
         if row.error is not None:
             raise _Rejected("unusable row", row.error)
         domain = self.domain
-        record = _apply("not parsed", domain.parse, row.text)
+        record = parsed = _apply("not parsed", domain.parse, row.text)
         changed: list[str] = []
         for step in self.steps:
             after = _apply(step.name, step.apply, record)
@@ -92,6 +93,8 @@ class Bench:
                 changed.append(step.name)
             record = after
         text = _apply("not written", domain.write, record)
+        if (_apply("not written", domain.write, parsed) if changed else text) != row.text:
+            changed.append(CANONICAL)
         strings = {name: self._string(name, record) for name in domain.sequences}
         graph = _apply("no graph", domain.graph.build, record)
         key = _apply("no key", domain.key, record)

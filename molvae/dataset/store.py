@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -113,6 +114,12 @@ class Store:
 
     def __reduce__(self) -> tuple[Callable[[Path], Store], tuple[Path]]:
         return Store.open, (self.path,)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the request that made this data set (sources, cleaning, split, seed) and of its rows and labels, hexadecimal."""
+        content = [self.manifest.get("fingerprint", ""), self._count, *self.property_names]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     @property
     def views(self) -> tuple[str, ...]:

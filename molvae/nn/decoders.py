@@ -132,11 +132,7 @@ class RecurrentDecoder(Decoder):
                 logits = (1.0 + guidance) * logits - guidance * streams[1].step(token)
             logits[:, PAD] = logits[:, BEGIN] = -torch.inf
             log_p = F.log_softmax(logits, dim=-1)
-            if temperature <= 0:
-                token = log_p.argmax(-1)
-            else:
-                p = log_p if temperature == 1.0 else F.log_softmax(logits / temperature, dim=-1)
-                token = torch.multinomial(p.exp(), 1, generator=generator).squeeze(1)
+            token = _chosen(log_p, temperature, generator)
             if prefix is not None and step < prefix.tokens.shape[1]:
                 given = prefix.tokens[live, step]
                 token = torch.where(given != PAD, given, token)
@@ -153,6 +149,14 @@ class RecurrentDecoder(Decoder):
                     stream.keep(keep)
         rows = [[t for t in row if t != PAD] for row in written.tolist()]
         return Drawn(rows, score.tolist(), finished.tolist())
+
+
+def _chosen(log_p: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
+    """One token (B,) a row of log-probabilities (B, V): the most likely at temperature 0, else drawn."""
+    if temperature <= 0:
+        return log_p.argmax(-1)
+    p = log_p if temperature == 1.0 else F.log_softmax(log_p / temperature, dim=-1)
+    return torch.multinomial(p.exp(), 1, generator=generator).squeeze(1)
 
 
 class _Stream:

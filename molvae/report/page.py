@@ -28,6 +28,7 @@ class Funnel:
     unique: int | None = None
     novel: int | None = None
     inside: int | None = None
+    predicted_inside: int | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ def _steps(funnel: Funnel) -> list[Step]:
         ("unique", funnel.unique),
         ("novel", funnel.novel),
         ("inside tolerance", funnel.inside),
+        ("predicted inside", funnel.predicted_inside),
     ]
     known = [(label, count) for label, count in counts if count is not None]
     return [Step(label, count, count / known[0][1] if known[0][1] else NAN) for label, count in known]

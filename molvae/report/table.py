@@ -26,7 +26,7 @@ def to_frame(
 
     Columns: text_column; key_column where named; for each property ``<p>_asked`` (where any candidate has one), ``<p>`` (always),
     ``<p>_pred``, ``<p>_pred_std`` (where any has one); ``verdict`` ("ok" or the reasons joined by "; "); ``novel`` (nullable boolean);
-    ``log_likelihood`` (nats); the extra columns in order of appearance. Unknown numbers are NaN, unknown texts empty.
+    ``log_likelihood`` (nats; of what: see ``Candidate``); the extra columns in order of appearance. Unknown numbers are NaN, unknown texts empty.
     properties: their order, those without any value included; by default the asked ones first, then in order of appearance.
     Raises UsageError where two columns would have one name.
     """

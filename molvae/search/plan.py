@@ -54,7 +54,9 @@ class Plan:
 
     def settings(self) -> Settings:
         """Of one search process."""
-        recipe = replace(self.recipe, per_group=min(self.recipe.per_group, self.per_group)) if self.per_group else self.recipe
+        # A small budget is not to be spent on draws of the prior before the search begins.
+        recipe = replace(self.recipe, start=min(self.recipe.start, max(1, self.budget // 5)))
+        recipe = replace(recipe, per_group=min(recipe.per_group, self.per_group)) if self.per_group else recipe
         return Settings(self.budget, self.seed, self.sampler, self.objectives, self.objective.labels, self.seconds, recipe)
 
     def described(self, model_name: str, judge: Judge) -> dict[str, Any]:

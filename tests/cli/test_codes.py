@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 
 from molvae import Model
 from tests.cli.conftest import Cli
-from tests.fixtures_model import Tiny
+from tests.fixtures_model import Tiny, tiny_smiles
 
 ONE, OTHER = "CC(=O)c1ccc(C#N)cn1", "Cc1cnc(COC)nc1"
 
@@ -92,6 +94,97 @@ def test_neighbours(with_model: Cli, tmp_path: Path) -> None:
     done = with_model("neighbours", ONE, "-n", 200, "--radius", 0.3, "--max-draws", 256, "-o", tmp_path / "n.csv")
     assert done.code == 1
     assert "of 200 candidates after 256 draws" in done.err
+
+
+def test_neighbours_of_several_records(with_model: Cli, tmp_path: Path) -> None:
+    seeds, out = tmp_path / "seeds.csv", tmp_path / "n.csv"
+    seeds.write_text(f"id,smiles\n1,{ONE}\n2,C1CC\n3,{OTHER}\n4,{ONE}\n")
+    done = with_model("neighbours", seeds, "-n", 4, "--radius", 0.6, "-o", out)
+    assert done.code == 0, done.err
+    assert f"{seeds}:3: not a SMILES" in " ".join(done.err.split())
+    found = pd.read_csv(out)
+    first, second = found["seed"].drop_duplicates()
+    assert list(found["seed"]) == [first] * 4 + [second] * 4
+    for _, group in found.groupby("seed"):
+        assert group["similarity"].is_monotonic_decreasing
+    alone = with_model("neighbours", ONE, "-n", 4, "--radius", 0.6, "--json").json
+    assert [row["smiles"] for row in alone["candidates"]] == list(found["smiles"][:4])
+    piped = with_model("neighbours", "-", "-n", 4, "--radius", 0.6, "--json", stdin=f"{ONE}\n{OTHER}\n".encode()).json
+    assert [row["smiles"] for row in piped["candidates"]] == list(found["smiles"])
+    assert [one["seed"] for one in piped["seeds"]] == [first, second]
+    done = with_model("neighbours", ONE, OTHER, "-n", 500, "--radius", 0.3, "--max-draws", 100)
+    assert done.code == 1
+    assert done.err.count("of 500 candidates after 100 draws") == 2
+
+
+def test_interpolate_takes_two_texts(with_model: Cli, tmp_path: Path) -> None:
+    (tmp_path / "a.smi").write_text(ONE)
+    for given, said in (("-", "'-' is standard input"), (tmp_path / "a.smi", "is a file"), ("missing.csv", "is a file")):
+        done = with_model("interpolate", given, OTHER)
+        assert (done.code, said in " ".join(done.err.split())) == (2, True)
+    done = with_model("interpolate", ONE, "C" * 600)
+    assert "bug" not in done.err
+
+
+def test_long_arguments_are_records(with_model: Cli, cli: Cli) -> None:
+    long = "C" * 300
+    assert cli("validate", long, "--json").json["records"][0]["smiles"] == long
+    assert cli("validate", "C" * 5000).code == 0
+    done = with_model("reconstruct", long, ONE, "--json")
+    assert done.json["rows"] in (1, 2)
+    assert "bug" not in done.err
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_tables_on_standard_input(with_model: Cli, tmp_path: Path, separator: str, zipped: bool) -> None:
+    out = tmp_path / "codes.npz"
+    for header, options in ((["id", "Smiles"], []), (["id", "what"], ["--column", "what"])):
+        lines = [header, ["1", ONE], ["2", OTHER]]
+        table = "".join(separator.join(line) + "\r\n" for line in lines).encode("utf-8-sig")
+        done = with_model("encode", "-", "-o", out, *options, stdin=gzip.compress(table) if zipped else table)
+        assert done.code == 0, done.err
+        assert len(np.load(out)["text"]) == 2
+
+
+def test_a_list_on_standard_input_stays_a_list(cli: Cli) -> None:
+    done = cli("validate", "-", "--json", stdin=b"CCO\tethanol; pure\nCCN\tamine\n")
+    assert [row["name"] for row in done.json["records"]] == ["ethanol; pure", "amine"]
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".parquet"])
+def test_codes_of_another_model(cli: Cli, with_model: Cli, tiny: Tiny, tmp_path: Path, suffix: str) -> None:
+    out, other = tmp_path / f"codes{suffix}", tmp_path / "other"
+    assert with_model("encode", ONE, "-o", out).code == 0
+    shutil.copytree(tiny.checkpoint, other)
+    values = json.loads((other / "representation.json").read_text())
+    (other / "representation.json").write_text(json.dumps(values | {"name": "other"}))
+    done = cli("decode", "--model", other, out)
+    assert (done.code, "codes of the model 'tiny'" in " ".join(done.err.split())) == (2, True)
+    assert with_model("decode", out).code == 0
+
+
+def test_only_the_views_asked_for_matter(with_model: Cli, tmp_path: Path) -> None:
+    out = tmp_path / "codes.npz"
+    assert with_model("encode", "CC[Se]C", "-o", out).code == 1
+    assert with_model("encode", "CC[Se]C", "-o", out, "--view", "graph", "--view", "sequence").code == 1
+    done = with_model("encode", "CC[Se]C", "-o", out, "--view", "graph")
+    assert done.code == 0, done.err
+    assert np.load(out)["codes"].shape == (1, 16)
+
+
+def test_what_the_model_does_not_know_is_said(with_model: Cli, model: Model, tmp_path: Path) -> None:
+    large = "COc1ccc(-c2ccc(-c3ccc(OC)cc3)nc2)cc1"
+    for command in (["encode", large, "-o", tmp_path / "codes.npz"], ["reconstruct", large], ["neighbours", large, "-n", 1, "--radius", 1]):
+        done = with_model(*command)
+        assert f"outside the training data: {large}: " in " ".join(done.err.split()), command
+        assert "mw 291" in done.err
+    assert "comes back from its own code as" in with_model("neighbours", large, "-n", 1, "--radius", 1).err
+    done = with_model("interpolate", ONE, large)
+    assert "1 of 2 records lie outside the training data of tiny" in done.err
+    known = [one.asked for one in model.reconstruct([ONE, OTHER, *tiny_smiles()[:40]]) if one.exact][:2]
+    done = with_model("interpolate", *known)
+    assert done.err == ""
 
 
 def test_files_that_cannot_be_read(with_model: Cli, tiny: Tiny, tmp_path: Path) -> None:

@@ -48,12 +48,32 @@ def test_prepare(cli: Cli, tmp_path: Path) -> None:
     assert str(tmp_path / "out" / "rejected.csv") in done.out
     store = Store.open(tmp_path / "out")
     assert store.property_names == ("logp", "activity")
+    assert "changed by canonicalisation" in done.out
     plain = ["--properties", "", "--labels", "none", "--limit", 50, "--fractions", "0.8,0.2,0", "--workers", 1, "--seed", 3, "--json"]
     result = cli("data", "prepare", source, "-o", tmp_path / "other", *plain).json
     assert (result["read"], result["kept"], result["properties"]) == (50, 50, [])
     assert result["splits"] == {"train": 40, "valid": 10, "test": 0}
+    assert result["rejected"] == str(tmp_path / "other" / "rejected.csv")
+    assert result["rejected_by_reason"] == {}
     again = cli("data", "prepare", source, "-o", tmp_path / "out", "--properties", "qed", "--workers", 1)
     assert (again.code, "holds another prepared data set" in again.err) == (1, True)
+
+
+def test_no_cleaning_step_and_scaffolds_that_stay_together(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "salt.smi").write_text("OCC\nCC(=O)[O-]\nCC(=O)[O-].[Na+]\nCCC\nC1CC1C\nC1CC1CC\n")
+    words = ["data", "prepare", tmp_path / "salt.smi", "--properties", "", "--workers", 1, "--json"]
+    whole = cli(*words, "-o", tmp_path / "whole", "--steps", "none", "--split", "scaffold")
+    assert whole.code == 0, whole.err
+    assert whole.json["changed"] == {"canonicalisation": 3}
+    store = Store.open(tmp_path / "whole")
+    assert "CC(=O)[O-]" in store.texts("text", store.rows("all"))
+    assert whole.json["rejected_by_reason"] == {"no groups string": 1}  # a mixture, which the step would have cut to one component
+    assert store.manifest["request"]["split"] == "group"
+    cleaned = cli(*words, "-o", tmp_path / "cleaned").json["changed"]
+    assert cleaned == {"canonicalisation": 3, "largest_fragment": 1, "neutralise": 2}
+    said = " ".join(cli("data", "prepare", "--help").out.replace("│", " ").split())
+    assert "cannot be switched off" in said
+    assert "scaffold" in said
 
 
 @pytest.mark.parametrize(
@@ -83,12 +103,17 @@ def test_train_from_a_file_then_describe_and_generate(cli: Cli, tiny: Tiny, tmp_
     done = cli(*words, "--properties", "logp,activity", *SETTINGS, "--device", "auto", "--json")
     assert done.code == 0, done.err
     assert (done.json["stopped"], done.json["steps"]) == ("finished", 12)
+    assert (done.json["data"]["read"], done.json["data"]["kept"], done.json["data"]["duplicates"]) == (254, 252, 1)
     assert Store.open(tmp_path / "m.data").property_names == ("logp", "activity")
     assert load(out / "checkpoint").representation["labels"] == ["logp", "activity"]
     assert cli(*words).code == 2
     more = cli(*words, "--resume", "--set", "train.steps=14")
     assert more.code == 0, more.err
     assert "finished after 14 steps" in more.out
+    assert "rejected: not parsed" in " ".join(more.out.split())
+    assert f"what was left out, and why: {tmp_path / 'm.data' / 'rejected.csv'}" in more.out
+    other = cli("train", "--data", tiny.store, "--out", out, "--resume")
+    assert (other.code, "another data set" in other.err) == (2, True)
     begun = cli("train", "--data", tiny.source, "--out", tmp_path / "n", "--start", out, "--threads", 1, "--set", "train.steps=2")
     assert begun.code == 0, begun.err
     assert load(tmp_path / "n" / "checkpoint").representation["target"] == load(out / "checkpoint").representation["target"]
@@ -122,7 +147,17 @@ def test_train_refuses(cli: Cli, tiny: Tiny, tmp_path: Path) -> None:
     assert cli("train").code == 2
 
 
-def test_an_interrupted_run_goes_on(cli: Cli, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_diverged_at_once_begins_anew(cli: Cli, tiny: Tiny, tmp_path: Path) -> None:
+    words = ["train", "--data", tiny.store, "--out", tmp_path / "m", "--threads", 1]
+    done = cli(*words, *SETTINGS, "--set", "train.learning_rate=1e30", "--set", "train.warmup_steps=0")
+    assert (done.code, "is not finite" in done.err) == (1, True)
+    done = cli(*words, "--resume", "--set", "train.learning_rate=0.001", "--json")
+    assert (done.code, done.json["steps"]) == (0, 12)
+    assert "begins anew" in done.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_goes_on(cli: Cli, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
     real = command.ticker
 
     def stopping(*arguments: Any) -> Any:
@@ -131,7 +166,7 @@ def test_an_interrupted_run_goes_on(cli: Cli, tiny: Tiny, tmp_path: Path, monkey
         def tick(tick: Any) -> None:
             tell(tick)
             if tick.step == 6:
-                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(number)
 
         return tick
 
@@ -180,6 +215,11 @@ def test_evaluate(cli: Cli, tiny: Tiny) -> None:
     done = cli("evaluate", tiny.run, "--data", tiny.store, "-n", 200, "--json")
     figures = done.json["figures"]
     assert 0.8 < figures["draws"]["valid"]["value"] <= 1
+    assert 0 < figures["draws"]["internal diversity, p = 1"]["value"] < 1
+    assert figures["draws"]["novel"]["value"] > 0
+    distance = figures["Wasserstein distance to the data"]["mw"]
+    assert 0 < distance["value"] < 60
+    assert "standard deviations of the test rows of store" in distance["note"]
     assert "test rows of store" in figures["reconstruction"]["exact"]["note"]
     assert figures["head: mw"]["mean absolute error"]["value"] < 20
     assert figures["deviation from a target"]["logp"]["value"] < 1
