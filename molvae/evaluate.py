@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from molvae.api import Model
 from molvae.dataset.read import iter_rows
 from molvae.dataset.store import MANIFEST, Store
-from molvae.errors import DataError, InvalidRecord
+from molvae.errors import DataError, InvalidRecord, MissingExtra
 from molvae.metrics import (
     calibration_error,
     internal_diversity,
@@ -24,6 +25,7 @@ from molvae.metrics import (
     uniqueness,
     wasserstein,
 )
+from molvae.request import Generation
 
 PAIRED = 1000  # draws whose pairs make the internal diversity
 OFFSETS = (-1.0, 0.0, 1.0)  # where targets are asked, in standard deviations of the training data
@@ -104,15 +106,27 @@ def _number(cell: float | str | None) -> float:
 def evaluate(
     model: Model, data: HeldOut | None = None, *, n: int = 10_000, seed: int = 0, progress: Progress | None = None
 ) -> list[Figure]:
-    """All figures of a model. n: draws from the prior without targets; a tenth of it, at least 100, for each target and for distances."""
+    """All figures of a model. n: draws from the prior without targets; a tenth of it, at least 100, for each target."""
     report = progress or (lambda stage, done, total: None)
-    figures = drawn(model, n, seed, report)
+    free = draw(model, n, seed, report)
+    figures = drawn(model, free, n)
     figures += deviations(model, max(100, n // 10), seed, report)
     if data is not None:
         figures += reconstruction(model, data, report)
         figures += heads(model, data)
-        figures += distances(model, data, max(100, n // 10), seed)
+        records = [model.domain.parse(c.text) for c in free.candidates]
+        figures += distances(model, records, data)
+        figures += comparisons(model, records, data, report)
     return figures
+
+
+def draw(model: Model, n: int, seed: int, report: Progress) -> Generation:
+    """What passes every check of ``n`` draws from the prior, without any selection."""
+
+    def tick(accepted: int, funnel: object) -> None:
+        report("draw", int(getattr(funnel, "drawn", 0)), n)
+
+    return model.generate(n, unique=False, verify=False, predict=False, seed=seed, max_draws=n, on_progress=tick)
 
 
 def _unit(model: Model, name: str) -> str:
@@ -120,13 +134,8 @@ def _unit(model: Model, name: str) -> str:
     return "" if unit == "1" else unit
 
 
-def drawn(model: Model, n: int, seed: int, report: Progress) -> list[Figure]:
-    """Validity, verdict, uniqueness, novelty, internal diversity of ``n`` draws from the prior, without any selection."""
-
-    def tick(accepted: int, funnel: object) -> None:
-        report("draw", int(getattr(funnel, "drawn", 0)), n)
-
-    found = model.generate(n, unique=False, verify=False, seed=seed, max_draws=n, on_progress=tick)
+def drawn(model: Model, found: Generation, n: int) -> list[Figure]:
+    """Validity, verdict, uniqueness, novelty, internal diversity of ``n`` draws from the prior."""
     keys = [c.key for c in found.candidates]
     distinct = {c.key: c.novel for c in found.candidates}
     known = {key for key, novel in distinct.items() if novel is False}
@@ -165,18 +174,30 @@ def deviations(model: Model, n: int, seed: int, report: Progress) -> list[Figure
     return out
 
 
-def distances(model: Model, data: HeldOut, n: int, seed: int) -> list[Figure]:
-    """Wasserstein-1 distance of each computable property of ``n`` unselected draws to that of the records, in its own unit."""
-    names = [p for p in model.properties if p in model.domain.properties]
-    if not names:
-        return []
-    found = model.generate(n, unique=False, verify=False, seed=seed, max_draws=n, measure=names)
+def distances(model: Model, records: Sequence[Any], data: HeldOut) -> list[Figure]:
+    """Wasserstein-1 distance of each computable property of drawn records to that of the held-out ones, in its own unit."""
     out: list[Figure] = []
-    for name in names:
-        drawn = np.array([c.measured[name] for c in found.candidates])
-        relative = property_distance(drawn, data.labels[name])
+    for name in (p for p in model.properties if p in model.domain.properties):
+        values = np.array([model.domain.properties[name].compute(record) for record in records])
+        relative = property_distance(values, data.labels[name])
         note = f"{_unit(model, name)}; {relative:.3g} standard deviations of the {data.source}".removeprefix("; ")
-        out.append(Figure("Wasserstein distance to the data", name, wasserstein(drawn, data.labels[name]), note))
+        out.append(Figure("Wasserstein distance to the data", name, wasserstein(values, data.labels[name]), note))
+    return out
+
+
+def comparisons(model: Model, records: Sequence[Any], data: HeldOut, report: Progress) -> list[Figure]:
+    """The domain's own measures of drawn records against the held-out ones; NaN, with the remedy, where a package is missing."""
+    reference = [model.domain.parse(text) for text in data.texts]
+    out: list[Figure] = []
+    for done, one in enumerate(model.domain.comparisons):
+        report("compare", done, len(model.domain.comparisons))
+        note = f"{one.description}; {len(records)} drawn, {len(reference)} {data.source}"
+        try:
+            value = one.compute(records, reference)
+        except MissingExtra as error:
+            value, note = float("nan"), str(error)
+        out.append(Figure("draws beside the data", one.name, value, note))
+    report("compare", len(model.domain.comparisons), len(model.domain.comparisons))
     return out
 
 

@@ -90,6 +90,16 @@ class Source(Generic[R]):
 
 
 @dataclass(frozen=True)
+class Comparison(Generic[R]):
+    """A measure of two sets of records. compute: drawn, reference -> the value, NaN where it is undefined; raises MissingExtra where an
+    optional package is absent. description: what its values mean."""
+
+    name: str
+    description: str
+    compute: Callable[[Sequence[R], Sequence[R]], float]
+
+
+@dataclass(frozen=True)
 class Domain(Generic[R]):
     """Everything the core knows about a kind of matter.
 
@@ -99,7 +109,8 @@ class Domain(Generic[R]):
     similarity: in [0, 1], 1 for identical records. queries: kind -> (text -> test of a record), such as substructures; a bad text raises
     UsageError. step: a cleaning step with arguments from ``name=arguments``. readers and exporters: file formats of the domain by suffix.
     draw: text -> SVG. features: records (n) -> non-negative counts (n, F) float32 for surrogates of a search, or None where there are none.
-    sources: kind -> further endpoints, named ``kind:argument``. column: what a record's text is called in tables.
+    sources: kind -> further endpoints, named ``kind:argument``. comparisons: of drawn records with reference ones. column: what a
+    record's text is called in tables.
     """
 
     name: str
@@ -122,4 +133,5 @@ class Domain(Generic[R]):
     draw: Callable[[str], str] | None = None
     features: Callable[[Sequence[R]], NDArray[np.float32]] | None = None
     sources: Mapping[str, Source[R]] = field(default_factory=dict)
+    comparisons: Sequence[Comparison[R]] = ()
     column: str = "text"

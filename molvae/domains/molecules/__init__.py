@@ -13,6 +13,7 @@ def domain() -> Domain[Molecule]:
     """Molecules: encoders read SELFIES and graphs, the decoder writes group strings unless told otherwise."""
     # Imported here, because their fragment tables are read on import and many uses need parsing alone.
     from molvae.domains.molecules.checks import CHECKS
+    from molvae.domains.molecules.comparisons import COMPARISONS
     from molvae.domains.molecules.export import draw_svg, write_sdf
     from molvae.domains.molecules.files import read_sdf, step
     from molvae.domains.molecules.offers import SOURCES
@@ -40,5 +41,6 @@ def domain() -> Domain[Molecule]:
         draw=draw_svg,
         features=features,
         sources=SOURCES,
+        comparisons=COMPARISONS,
         column="smiles",
     )
