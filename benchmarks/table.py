@@ -15,27 +15,49 @@ from benchmarks.support.record import RESULTS, ROOT, read_results
 
 BEGIN = "<!-- results:begin -->"
 END = "<!-- results:end -->"
-# Comparisons by which something was chosen: shown folded, so that the figures of what was chosen stay in sight.
-STUDIES = ("conditioning_decoders", "rate", "representation")
+# What stands in sight, as measures or beginnings of them; everything else is folded.
+HEADLINES: Mapping[str, tuple[str, ...]] = {
+    "moses": ("valid before rejection", "unique@10000 before rejection", "FCD/Test", "FCD/TestSF", "Novelty"),
+    "conditioning": ("raw mean absolute deviation", "three targets at once"),
+    "reconstruction": ("exact reconstruction, all",),
+    "reconstruction_zinc": ("reconstruction, checked search",),
+    "heads": ("MAE",),
+    "pmo": ("AUC top-10, sum", "AUC top-10 where"),
+    "pareto": ("hypervolume",),
+    "analogues": ("improvement",),
+    "hits": ("scorer calls",),
+    "docking": ("Vina",),
+    "speed": ("training, molecules/s", "sampling, valid"),
+}
+# Comparisons by which something was chosen, folded apart.
+STUDIES = ("ablation", "conditioning_decoders", "overhead", "rate", "representation")
 
 
 def table(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Markdown: the rows of every result, those of STUDIES folded, then how each was obtained. Results without rows are left out."""
+    """Markdown: the headlines, all rows and those of STUDIES folded, then how each was obtained. Results without rows are left out."""
     shown = {name: record for name, record in results.items() if record.get("rows")}
     if not shown:
         return "No results yet."
-    lines = [*_rows({name: record for name, record in shown.items() if name not in STUDIES}), ""]
-    if folded := {name: record for name, record in shown.items() if name in STUDIES}:
-        lines += [
-            f"<details><summary>Studies by which parts were chosen: {', '.join(folded)}</summary>",
-            "",
-            *_rows(folded),
-            "",
-            "</details>",
-            "",
-        ]
-    lines += [_origin(name, record) for name, record in shown.items()]
-    return "\n".join(lines)
+    headlines = {name: {"rows": [row for row in shown[name]["rows"] if _leads(name, row)]} for name in HEADLINES if name in shown}
+    studies = {name: record for name, record in shown.items() if name in STUDIES}
+    others = {name: record for name, record in shown.items() if name not in STUDIES}
+    lines = [*_rows(headlines), ""] if headlines else []
+    lines += _folded("Everything that was measured", others)
+    lines += _folded(f"Studies by which parts were chosen: {', '.join(studies)}", studies)
+    return "\n".join([*lines, *_details("How each was obtained", [_origin(name, record) for name, record in shown.items()])])
+
+
+def _leads(name: str, row: Mapping[str, Any]) -> bool:
+    return any(row["measure"].startswith(beginning) for beginning in HEADLINES[name])
+
+
+def _folded(title: str, results: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [*_details(title, _rows(results)), ""] if results else []
+
+
+def _details(title: str, lines: list[str]) -> list[str]:
+    """Lines of Markdown that a reader unfolds by a click on their title."""
+    return [f"<details><summary>{title}</summary>", "", *lines, "", "</details>"]
 
 
 def _rows(results: Mapping[str, Mapping[str, Any]]) -> list[str]:

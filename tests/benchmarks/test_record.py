@@ -102,6 +102,36 @@ def test_table_shows_rows_and_their_origin(tmp_path: Path) -> None:
     assert "silent" not in text
 
 
+def test_headlines_stand_in_sight_and_the_rest_is_folded() -> None:
+    def record(name: str, *measures: str) -> dict[str, object]:
+        return {**RECORD, "name": name, "rows": [{"measure": m, "value": 1.0, "published": "", "digits": 1} for m in measures]}
+
+    found = {"moses": record("moses", "FCD/Test", "IntDiv"), "rate": record("rate", "FCD, dial")}
+    text = table.table(found)
+    sight, _, folded = text.partition("<details>")
+    assert "FCD/Test" in sight
+    assert "IntDiv" not in sight
+    assert "dial" not in sight
+    assert folded.index("IntDiv") < folded.index("Studies") < folded.index("dial") < folded.index("How each")
+
+
+def test_every_headline_names_a_measure_of_the_committed_results() -> None:
+    committed = read_results()
+    for name, beginnings in table.HEADLINES.items():
+        measures = [row["measure"] for row in committed[name]["rows"]] if name in committed else []
+        assert [b for b in beginnings if measures and not any(m.startswith(b) for m in measures)] == [], name
+
+
+RECORD = {
+    "command": "python -m x",
+    "git": {"commit": "a" * 40, "dirty": False},
+    "machine": {"cpu": "cpu", "gpu": None, "threads": 1},
+    "date": "2026-01-01T00:00:00Z",
+    "wall_s": 1.0,
+    "results": {},
+}
+
+
 def test_table_is_written_between_the_markers_and_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     readme, results = tmp_path / "README.md", tmp_path / "results"
     readme.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n", encoding="utf-8")
