@@ -10,11 +10,12 @@ from molvae.config import Config
 from molvae.errors import UnknownName
 from molvae.model import VAE, Shares
 from molvae.nn.condition import Budget, Condition
-from molvae.nn.decoders import RecurrentDecoder
+from molvae.nn.decoders import Decoder, RecurrentDecoder
 from molvae.nn.encoders import Encoder, GraphEncoder, SequenceEncoder
 from molvae.nn.heads import PropertyHead
 from molvae.nn.latents import Gaussian, Latent, NoiseDial
 from molvae.nn.regularisers import KL, NoRegulariser, Regulariser
+from molvae.nn.transformer import TransformerDecoder
 from molvae.protocols import Domain
 from molvae.representation import Representation
 
@@ -37,20 +38,6 @@ def domain(name: str) -> Domain[Any]:
 def vae(config: Config, representation: Representation[Any]) -> VAE:
     """The model that a configuration describes, with fresh weights."""
     properties = len(representation.labels.names)
-    written = len(representation.target_bpe)
-    budget = None
-    if config.condition.budget and properties:
-        budget = Budget(written, properties, config.decoder.embed, config.condition.budget_rank)
-    decoder = RecurrentDecoder(
-        written,
-        config.latent.width,
-        config.condition.width,
-        config.decoder.embed,
-        config.decoder.hidden,
-        config.decoder.layers,
-        config.decoder.dropout,
-        budget,
-    )
     shares = Shares(config.train.low_share, config.train.low_level, config.condition.shown, config.condition.shown_coded)
     head = PropertyHead(config.latent.width, properties, config.heads.hidden, config.heads.layers) if properties else None
     return VAE(
@@ -58,7 +45,7 @@ def vae(config: Config, representation: Representation[Any]) -> VAE:
         _latent(config),
         _regulariser(config),
         Condition(properties, config.condition.width),
-        decoder,
+        _decoder(config, representation),
         head,
         shares=shares,
         head_weight=config.heads.weight,
@@ -77,6 +64,16 @@ def _encoder(config: Config, representation: Representation[Any]) -> Encoder:
         GraphEncoder(graph.node_sizes, graph.edge_sizes, e.graph_hidden, e.graph_layers, e.features) if "graph" in e.views else None,
         SequenceEncoder(len(representation.target_bpe), e.sequence_embed, e.sequence_hidden, e.features) if "written" in e.views else None,
     )
+
+
+def _decoder(config: Config, representation: Representation[Any]) -> Decoder:
+    d, c = config.decoder, config.condition
+    written, properties = len(representation.target_bpe), len(representation.labels.names)
+    budget = Budget(written, properties, d.embed, c.budget_rank) if c.budget and properties else None
+    sizes = (written, config.latent.width, c.width, d.embed, d.hidden)
+    if d.kind == "transformer":
+        return TransformerDecoder(*sizes, d.layers, d.heads, d.dropout, budget)
+    return RecurrentDecoder(*sizes, d.layers, d.dropout, budget)
 
 
 def _latent(config: Config) -> Latent:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import tomlkit
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from tomlkit.items import Item
 
 from molvae.errors import ConfigError
@@ -65,10 +65,18 @@ class RegulariserConfig(_Section):
 class DecoderConfig(_Section):
     """The autoregressive decoder."""
 
+    kind: Literal["gru", "transformer"] = Field("gru", description="'gru' or 'transformer'")
     embed: int = Field(256, ge=4, description="token embedding width")
-    hidden: int = Field(512, ge=4, description="GRU width")
-    layers: int = Field(1, ge=1, description="GRU layers")
+    hidden: int = Field(512, ge=4, description="width")
+    layers: int = Field(1, ge=1, description="layers")
+    heads: int = Field(4, ge=1, description="attention heads of a transformer; the width must be an even multiple of them")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout on the states")
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Self:
+        if self.kind == "transformer" and self.hidden % (2 * self.heads):
+            raise ValueError(f"hidden is {self.hidden} and heads {self.heads}: the width must be an even multiple of the heads")
+        return self
 
 
 class ConditionConfig(_Section):

@@ -24,7 +24,6 @@ from molvae.diagnose import chunks, diagnose, head_errors, mean_nll, modes, reco
 from molvae.errors import CheckpointError, DataError, UsageError
 from molvae.metrics import calibration_error
 from molvae.model import VAE
-from molvae.nn.decoders import RecurrentDecoder
 from molvae.nn.latents import NoiseDial
 from molvae.nn.ledger import fit_ledger
 from molvae.representation import Representation, labels_of
@@ -200,8 +199,8 @@ def _take_weights(model: VAE, weights: Mapping[str, Tensor], start: Path | str) 
 
 
 def _fit_ledger(model: VAE, columns: Columns, out: Path) -> None:
-    decoder = model.decoder
-    if not isinstance(decoder, RecurrentDecoder) or decoder.budget is None:
+    budget = model.decoder.budget
+    if budget is None:
         return
     rows = columns.usable(columns.store.rows("train"))
     if len(rows) > LEDGER_ROWS:
@@ -209,7 +208,7 @@ def _fit_ledger(model: VAE, columns: Columns, out: Path) -> None:
     batch = columns.batch(rows, 0)
     if batch.target is None:
         raise ValueError("the ledger needs target sequences")
-    scores = fit_ledger(decoder.budget.ledger, batch.target, batch.labels)
+    scores = fit_ledger(budget.ledger, batch.target, batch.labels)
     (out / "ledger.json").write_text(json.dumps(checkpoint.finite({"r_squared": scores})), encoding="utf-8")
 
 

@@ -18,7 +18,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from molvae import checkpoint, training
+from molvae import api, checkpoint, training
 from molvae import config as settings
 from molvae.config import Config
 from molvae.dataset import Store, prepare
@@ -278,3 +278,17 @@ def test_sigterm_ends_the_command_and_it_goes_on(tiny: Tiny, tmp_path: Path) -> 
     done = subprocess.run(more, cwd=tmp_path, capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == 0, done.stderr
     assert steps_of(tmp_path / "run")[-1] == str(reached + 3)
+
+
+def test_a_transformer_decoder_trains_generates_and_is_loaded_again(tiny: Tiny, tmp_path: Path) -> None:
+    config = tiny_config(decoder__kind="transformer", decoder__layers=2, decoder__heads=4, train__steps=120, train__learning_rate=0.003)
+    train(Store.open(tiny.store), config, tmp_path / "run")
+    model = api.load(tmp_path / "run")
+    found = model.generate(5, targets={"mw": (150.0, 60.0)}, seed=0)
+    assert len(found.candidates) == 5
+    assert found.candidates == api.load(tmp_path / "run").generate(5, targets={"mw": (150.0, 60.0)}, seed=0).candidates
+
+
+def test_heads_that_do_not_fit_the_width_are_told() -> None:
+    with pytest.raises(UsageError, match="hidden is 64 and heads 5"):
+        tiny_config(decoder__kind="transformer", decoder__heads=5)

@@ -81,6 +81,27 @@ class Budget(nn.Module):
         return drive
 
 
+class Remaining:
+    """The budget of n sequences while they are written. targets (n, P)."""
+
+    def __init__(self, budget: Budget, targets: Tensor) -> None:
+        self.budget = budget
+        self.left = targets - budget.ledger.start
+        self.previous: Tensor | None = None
+
+    def step(self, token: Tensor) -> Tensor:
+        """token (n,) just written, the begin mark first -> what is left, embedded (n, width)."""
+        if self.previous is not None:
+            self.left = self.left - self.budget.ledger.step(self.previous, token)
+        self.previous = token
+        return self.budget.embed(self.left)
+
+    def keep(self, rows: Tensor) -> None:
+        """rows (n,) bool: those that go on."""
+        self.left = self.left[rows]
+        self.previous = None if self.previous is None else self.previous[rows]
+
+
 class Ledger(nn.Module):
     """Additive reading of standardised properties from tokens: y = start + sum_t contributions."""
 

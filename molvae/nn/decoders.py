@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from molvae.nn.condition import Budget
+from molvae.nn.condition import Budget, Remaining
 from molvae.nn.recurrent import GRULayer
 from molvae.records import TokenBatch
 from molvae.tokens import BEGIN, END, PAD
@@ -37,13 +39,41 @@ class Drawn:
     finished: list[bool]
 
 
+class Mask(Protocol):
+    """Which tokens may come next in the sequences that are being written, such as those of a grammar. Axes: n rows still written, V tokens."""
+
+    def allowed(self) -> Tensor:
+        """(n, V) bool, at least one true in each row."""
+
+    def advance(self, tokens: Tensor) -> None:
+        """tokens (n,): what was written."""
+
+    def keep(self, rows: Tensor) -> None:
+        """rows (n,) bool: those that go on."""
+
+
+class Stream(Protocol):
+    """One running decode of n rows."""
+
+    def step(self, token: Tensor) -> Tensor:
+        """token (n,) just written -> logits (n, V) of the next, float32."""
+
+    def keep(self, rows: Tensor) -> None:
+        """rows (n,) bool: those that go on."""
+
+
 class Decoder(nn.Module, ABC):
-    """Contract: nll(context, target) -> (B,) nats a record; draw(context, ...) -> Drawn."""
+    """Contract: nll(context, target) -> (B,) nats a record; stream(context) -> the same distribution, one token after the other."""
+
+    budget: Budget | None
 
     @abstractmethod
     def nll(self, context: Context, target: TokenBatch) -> Tensor: ...
 
     @abstractmethod
+    def stream(self, context: Context) -> Stream: ...
+
+    @torch.no_grad()
     def draw(
         self,
         context: Context,
@@ -53,8 +83,71 @@ class Decoder(nn.Module, ABC):
         unconditional: Context | None = None,
         max_length: int = 128,
         prefix: TokenBatch | None = None,
+        mask: Mask | None = None,
         generator: torch.Generator | None = None,
-    ) -> Drawn: ...
+    ) -> Drawn:
+        """temperature 0 takes the most likely token. With guidance w, logits are (1 + w) conditional - w unconditional (Ho & Salimans 2207.12598).
+
+        prefix: tokens that each sequence begins with, of any length; what follows is drawn. mask: what it forbids has no probability, and the
+        log-likelihood is that of the masked distribution.
+        """
+        streams = [self.stream(context)]
+        if guidance != 0.0 and unconditional is not None:
+            streams.append(self.stream(unconditional))
+        size, device = context.code.shape[0], context.code.device
+        written = torch.zeros(size, max_length, dtype=torch.long, device=device)
+        score = torch.zeros(size, dtype=torch.float64, device=device)
+        finished = torch.zeros(size, dtype=torch.bool, device=device)
+        live = torch.arange(size, device=device)
+        token = torch.full((size,), BEGIN, device=device)
+        for step in range(max_length):
+            log_p = _next(streams, token, guidance, mask)
+            token = _chosen(log_p, temperature, generator)
+            if prefix is not None and step < prefix.tokens.shape[1]:
+                given = prefix.tokens[live, step]
+                token = torch.where(given != PAD, given, token)
+            score[live] += log_p.gather(1, token[:, None]).squeeze(1).double()
+            if mask is not None:
+                mask.advance(token)
+            ends = token == END
+            finished[live[ends]] = True
+            written[live[~ends], step] = token[~ends]
+            if bool(ends.any()):
+                live, token = live[~ends], token[~ends]
+                if live.numel() == 0:
+                    break
+                for stream in streams:
+                    stream.keep(~ends)
+                if mask is not None:
+                    mask.keep(~ends)
+        rows = [[t for t in row if t != PAD] for row in written.tolist()]
+        return Drawn(rows, score.tolist(), finished.tolist())
+
+
+def _next(streams: Sequence[Stream], token: Tensor, guidance: float, mask: Mask | None) -> Tensor:
+    """Log-probabilities (n, V) of the next token."""
+    logits = streams[0].step(token)
+    if len(streams) > 1:
+        logits = (1.0 + guidance) * logits - guidance * streams[1].step(token)
+    logits[:, PAD] = logits[:, BEGIN] = -torch.inf
+    if mask is not None:
+        logits = logits.masked_fill(~mask.allowed().to(logits.device), -torch.inf)
+    return F.log_softmax(logits, dim=-1)
+
+
+def _chosen(log_p: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
+    """One token (n,) a row of log-probabilities (n, V): the most likely at temperature 0, else drawn."""
+    if temperature <= 0:
+        return log_p.argmax(-1)
+    p = log_p if temperature == 1.0 else F.log_softmax(log_p / temperature, dim=-1)
+    return torch.multinomial(p.exp(), 1, generator=generator).squeeze(1)
+
+
+def nats(logits: Tensor, write: Tensor) -> Tensor:
+    """logits (R, V) of the R real places of write (B, T) -> negative log-likelihood (B,) of each row."""
+    real = write != PAD
+    each = F.cross_entropy(logits.float(), write[real], reduction="none")
+    return torch.zeros(write.shape, dtype=each.dtype, device=each.device).masked_scatter(real, each).sum(1)
 
 
 class RecurrentDecoder(Decoder):
@@ -89,74 +182,15 @@ class RecurrentDecoder(Decoder):
         states, drives = self._begin(context)
         for layer, state, drive in zip(self.layers, states, drives, strict=True):
             x = self.dropout(layer(x, state, drive))
-        real = write != PAD
-        logits = self.out(x[real])
-        each = F.cross_entropy(logits.float(), write[real], reduction="none")
-        return torch.zeros(write.shape, dtype=each.dtype, device=each.device).masked_scatter(real, each).sum(1)
+        return nats(self.out(x[write != PAD]), write)
 
     def _begin(self, context: Context) -> tuple[list[Tensor], list[Tensor]]:
         c = self.context(torch.cat([context.code, context.condition.to(context.code.dtype)], dim=-1))
         states = [torch.tanh(start(c)).float() for start in self.starts]
         return states, [drive(c) for drive in self.drives]
 
-    @torch.no_grad()
-    def draw(
-        self,
-        context: Context,
-        *,
-        temperature: float = 1.0,
-        guidance: float = 0.0,
-        unconditional: Context | None = None,
-        max_length: int = 128,
-        prefix: TokenBatch | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Drawn:
-        """temperature 0 takes the most likely token. With guidance w, logits are (1 + w) conditional - w unconditional (Ho & Salimans 2207.12598).
-
-        prefix: tokens that each sequence begins with, of any length; what follows is drawn.
-        """
-        guided = guidance != 0.0 and unconditional is not None
-        streams = [_Stream(self, context)]
-        if guided and unconditional is not None:
-            streams.append(_Stream(self, unconditional))
-        size = context.code.shape[0]
-        device = context.code.device
-        written = torch.zeros(size, max_length, dtype=torch.long, device=device)
-        score = torch.zeros(size, dtype=torch.float64, device=device)
-        finished = torch.zeros(size, dtype=torch.bool, device=device)
-        live = torch.arange(size, device=device)
-        token = torch.full((size,), BEGIN, device=device)
-        for step in range(max_length):
-            logits = streams[0].step(token)
-            if guided:
-                logits = (1.0 + guidance) * logits - guidance * streams[1].step(token)
-            logits[:, PAD] = logits[:, BEGIN] = -torch.inf
-            log_p = F.log_softmax(logits, dim=-1)
-            token = _chosen(log_p, temperature, generator)
-            if prefix is not None and step < prefix.tokens.shape[1]:
-                given = prefix.tokens[live, step]
-                token = torch.where(given != PAD, given, token)
-            score[live] += log_p.gather(1, token[:, None]).squeeze(1).double()
-            ends = token == END
-            finished[live[ends]] = True
-            written[live[~ends], step] = token[~ends]
-            if bool(ends.any()):
-                keep = ~ends
-                live, token = live[keep], token[keep]
-                if live.numel() == 0:
-                    break
-                for stream in streams:
-                    stream.keep(keep)
-        rows = [[t for t in row if t != PAD] for row in written.tolist()]
-        return Drawn(rows, score.tolist(), finished.tolist())
-
-
-def _chosen(log_p: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
-    """One token (B,) a row of log-probabilities (B, V): the most likely at temperature 0, else drawn."""
-    if temperature <= 0:
-        return log_p.argmax(-1)
-    p = log_p if temperature == 1.0 else F.log_softmax(log_p / temperature, dim=-1)
-    return torch.multinomial(p.exp(), 1, generator=generator).squeeze(1)
+    def stream(self, context: Context) -> Stream:
+        return _Stream(self, context)
 
 
 class _Stream:
@@ -165,18 +199,13 @@ class _Stream:
     def __init__(self, decoder: RecurrentDecoder, context: Context) -> None:
         self.decoder = decoder
         self.states, self.drives = decoder._begin(context)
-        self.remainder = None if decoder.budget is None else context.targets - decoder.budget.ledger.start
-        self.previous: Tensor | None = None
+        self.remaining = None if decoder.budget is None else Remaining(decoder.budget, context.targets)
 
     def step(self, token: Tensor) -> Tensor:
-        """token (B,) just written -> logits (B, V) of the next, float32."""
         d = self.decoder
         x = d.embed(token).float()
-        if d.budget is not None and self.remainder is not None:
-            if self.previous is not None:
-                self.remainder = self.remainder - d.budget.ledger.step(self.previous, token)
-            x = x + d.budget.embed(self.remainder)
-            self.previous = token
+        if self.remaining is not None:
+            x = x + self.remaining.step(token)
         for k, layer in enumerate(d.layers):
             if not isinstance(layer, GRULayer):
                 raise TypeError(f"a {type(layer).__name__} among the decoder's layers; wanted GRULayer")
@@ -188,10 +217,8 @@ class _Stream:
     def keep(self, rows: Tensor) -> None:
         self.states = [s[rows] for s in self.states]
         self.drives = [s[rows] for s in self.drives]
-        if self.remainder is not None:
-            self.remainder = self.remainder[rows]
-        if self.previous is not None:
-            self.previous = self.previous[rows]
+        if self.remaining is not None:
+            self.remaining.keep(rows)
 
 
 def shift(target: TokenBatch) -> tuple[Tensor, Tensor]:

@@ -238,9 +238,8 @@ class Search:
     def _ask(self, count: int) -> list[Ticket]:
         """Trials with records to score. Those of points that decode to nothing new are told without a call of the scorer."""
         asked: dict[str, Ticket] = {}
-        for _ in range(count):
-            trial = self.study.ask(self.space)
-            found = self._record(trial)
+        trials = [self.study.ask(self.space) for _ in range(count)]
+        for trial, found in zip(trials, self._records(trials), strict=True):
             if found is None:
                 self._tell_nothing(trial)
             elif found[1] in self.told or found[1] in asked:
@@ -281,17 +280,19 @@ class Search:
             self.study.tell(ticket.number, state=TrialState.PRUNED)
         shared.told(ticket.key)
 
-    def _record(self, trial: Trial) -> tuple[str, str] | None:
-        """Text and key of the trial's record; None where its point decodes to none that is accepted."""
+    def _records(self, trials: Sequence[Trial]) -> list[tuple[str, str] | None]:
+        """Text and key of each trial's record; None where its point decodes to none that is accepted."""
         if self.ours:
-            proposal = self.latent.open.get(trial.number)
-            return None if proposal is None else (proposal.text, proposal.key)
-        z = code_at({name: trial.params[name] for name in self.space})[None]
-        drawn = self.sampler.draw(z, torch.full((1,), POINT_LEVEL), self.sampler.unset(1), 0.0, 0.0, None)
-        if not drawn.finished[0]:
-            return None
+            proposals = [self.latent.open.get(trial.number) for trial in trials]
+            return [None if p is None else (p.text, p.key) for p in proposals]
+        z = torch.stack([code_at({name: trial.params[name] for name in self.space}) for trial in trials])
+        count = len(trials)
+        drawn = self.sampler.draw(z, torch.full((count,), POINT_LEVEL), self.sampler.unset(count), 0.0, 0.0, None)
+        return [self._read(tokens) if ended else None for tokens, ended in zip(drawn.tokens, drawn.finished, strict=True)]
+
+    def _read(self, tokens: Sequence[int]) -> tuple[str, str] | None:
         try:
-            record = self.sampler.representation.record(drawn.tokens[0])
+            record = self.sampler.representation.record(tokens)
         except InvalidRecord:
             return None
         if self.accept is not None and not self.accept(record):

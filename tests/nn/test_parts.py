@@ -11,7 +11,6 @@ from torch import nn
 
 from molvae.dataset.batches import Schedule, batch_graphs, pad_tokens
 from molvae.nn.condition import Budget, Condition, Ledger
-from molvae.nn.decoders import Context, RecurrentDecoder, shift
 from molvae.nn.encoders import Encoder, GraphEncoder, SequenceEncoder, Views
 from molvae.nn.heads import PropertyHead
 from molvae.nn.latents import Gaussian, NoiseDial, kl_to_standard_normal
@@ -20,7 +19,7 @@ from molvae.nn.priors import Exemplars, StandardNormal
 from molvae.nn.recurrent import GRULayer
 from molvae.nn.regularisers import KL, NoRegulariser
 from molvae.records import Batch, GraphArrays, Moments, TokenBatch
-from molvae.tokens import BEGIN, END, PAD
+from molvae.tokens import BEGIN, PAD
 
 
 def twin_gru(layer: GRULayer) -> nn.GRU:
@@ -213,81 +212,6 @@ def test_unset_targets_do_not_depend_on_anything_and_set_ones_matter():
     assert not torch.allclose(unset, first)
     assert not torch.allclose(first, both)
     assert bool(torch.isfinite(torch.stack([unset, first, both])).all())
-
-
-def decoder_of(budget: bool = True) -> RecurrentDecoder:
-    torch.manual_seed(0)
-    spent = Budget(11, 2, 8, rank=3) if budget else None
-    decoder = RecurrentDecoder(11, 4, 6, 8, 12, layers=2, budget=spent)
-    if spent is not None:
-        for p in (spent.ledger.single, spent.ledger.mix, spent.out.weight):
-            nn.init.normal_(p, std=0.3)
-    return decoder.eval()
-
-
-def context_of(size: int, targets: torch.Tensor | None = None) -> Context:
-    torch.manual_seed(2)
-    return Context(torch.randn(size, 4), torch.randn(size, 6), torch.randn(size, 2) if targets is None else targets)
-
-
-def test_shift_places_the_marks():
-    read, write = shift(TokenBatch(torch.tensor([[5, 6, 0], [7, 8, 9]]), torch.tensor([2, 3])))
-    assert read.tolist() == [[BEGIN, 5, 6, PAD], [BEGIN, 7, 8, 9]]
-    assert write.tolist() == [[5, 6, END, PAD], [7, 8, 9, END]]
-
-
-@pytest.mark.parametrize("budget", [True, False])
-def test_drawn_log_likelihood_is_minus_nll(budget):
-    """The stepwise draw and the teacher-forced likelihood are the same model, budget and all."""
-    decoder = decoder_of(budget)
-    context = context_of(40)
-    drawn = decoder.draw(context, max_length=60, generator=torch.Generator().manual_seed(0))
-    done = [k for k, ended in enumerate(drawn.finished) if ended]
-    assert len(done) > 20
-    rows = [drawn.tokens[k] for k in done]
-    lengths = np.array([len(r) for r in rows])
-    batch = pad_tokens(np.concatenate([np.array(r, np.int64) for r in rows]), lengths)
-    nll = decoder.nll(context.rows(torch.tensor(done)), batch)
-    # Drawing forbids the two marks that a sequence cannot contain, whose mass the likelihood still counts.
-    slack = (1 + lengths) * 0.5
-    gap = nll.detach().numpy() + np.array([drawn.log_likelihood[k] for k in done])
-    assert (gap >= -1e-3).all()
-    assert (gap <= slack).all()
-
-
-def test_nll_ignores_padding_and_batch_mates():
-    decoder = decoder_of()
-    context = context_of(3)
-    tokens = torch.tensor([[5, 6, 0, 0], [7, 8, 9, 3], [4, 0, 0, 0]])
-    lengths = torch.tensor([2, 4, 1])
-    together = decoder.nll(context, TokenBatch(tokens, lengths))
-    for k in range(3):
-        alone = decoder.nll(context.rows(torch.tensor([k])), TokenBatch(tokens[k : k + 1, : lengths[k]], lengths[k : k + 1]))
-        torch.testing.assert_close(alone[0], together[k])
-
-
-def test_likelihood_of_a_small_language_sums_to_one():
-    decoder = RecurrentDecoder(5, 4, 6, 8, 12).eval()
-    nn.init.zeros_(decoder.out.weight)
-    decoder.out.bias.data = torch.tensor([-1e9, -1e9, 3.0, 0.0, 0.5])
-    sequences = [[]]
-    for length in range(1, 7):
-        sequences += [[3 + (k >> b & 1) for b in range(length)] for k in range(2**length)]
-    lengths = np.array([len(s) for s in sequences])
-    batch = pad_tokens(np.array([t for s in sequences for t in s], np.int64), lengths)
-    count = len(sequences)
-    empty = Context(torch.zeros(count, 4), torch.zeros(count, 6), torch.zeros(count, 0))
-    total = torch.exp(-decoder.nll(empty, batch)).detach().sum()
-    stop = math.exp(3.0) / (math.exp(3.0) + 1 + math.exp(0.5))
-    assert float(total) == pytest.approx(1 - (1 - stop) ** 7, abs=1e-4)
-
-
-def test_temperature_zero_is_deterministic_and_seeds_fix_draws():
-    decoder, context = decoder_of(), context_of(10)
-    assert decoder.draw(context, temperature=0.0).tokens == decoder.draw(context, temperature=0.0).tokens
-    one, two = (decoder.draw(context, generator=torch.Generator().manual_seed(5)).tokens for _ in range(2))
-    assert one == two
-    assert one != decoder.draw(context, generator=torch.Generator().manual_seed(6)).tokens
 
 
 def test_budget_is_silent_where_targets_are_unset():
