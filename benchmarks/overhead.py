@@ -29,6 +29,7 @@ from molvae.search.surrogate import TanimotoGP
 from molvae.search.tune import Tuner
 
 NETWORK, SURROGATE, CHEMISTRY, SCORER, REST = "network", "surrogate", "chemistry", "scorer", "Optuna and our own"
+PARTS = (NETWORK, SURROGATE, CHEMISTRY, SCORER)
 MOST = 3.0  # milliseconds a candidate that the rest may take
 
 
@@ -36,7 +37,7 @@ class Stopwatch:
     """Processor seconds by part. A timed call within a timed call counts for the inner part alone."""
 
     def __init__(self) -> None:
-        self.seconds = {NETWORK: 0.0, SURROGATE: 0.0, CHEMISTRY: 0.0, SCORER: 0.0}
+        self.seconds = dict.fromkeys(PARTS, 0.0)
         self.inner = [0.0]
 
     def timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:

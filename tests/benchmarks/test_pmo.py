@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.support import pmo
+from benchmarks import pmo as benchmark
+from benchmarks.support import pmo, record
+from benchmarks.support.pmo_published import PUBLISHED, SCREENING, SUMS, SYSTEMS
+from molvae.domains.molecules.oracles import PMO_TASKS
 
 # --- area under the curve ---------------------------------------------------------------------------------------------------------------
 
@@ -88,3 +93,35 @@ def test_a_molecule_is_paid_for_once_and_the_budget_holds() -> None:
     assert asked == ["CCO", "CC"]
     assert calls.finished
     assert calls.scores == [3, 2]
+
+
+# --- published rows and the table -------------------------------------------------------------------------------------------------------
+
+
+def test_published_columns_add_up_to_the_published_sums() -> None:
+    assert set(PUBLISHED) == set(PMO_TASKS)
+    for name, column, total in zip((*SYSTEMS, *SCREENING), zip(*PUBLISHED.values(), strict=True), SUMS, strict=True):
+        assert sum(column) == pytest.approx(total, abs=0.2 if name == "LSTM-HC" else 0.02)
+
+
+def test_runs_are_collected_with_what_fails_the_verdict_counted_and_as_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(task: str, auc: float, kept: float, seconds: float) -> None:
+        found = {
+            "figures": {"auc_top10": auc},
+            "auc_top10_verdict": kept,
+            "chemistry": {"fail_verdict": 0.1, "alerts": 0.25, "hard": 0.0},
+            "seconds": seconds,
+            "scorer_seconds": 60.0,
+        }
+        (tmp_path / f"{task}-seed0-10000.json").write_text(json.dumps(found), encoding="utf-8")
+
+    run("qed", 0.9, 0.8, 120.0)
+    run("jnk3", 0.5, 0.4, 300.0)
+    monkeypatch.setattr(benchmark, "write_result", lambda *a, **k: record.write_result(*a, **k, folder=tmp_path / "results"))
+    benchmark.main(["--collect", "--folder", str(tmp_path)])
+    rows = {row["measure"]: row for row in json.loads((tmp_path / "results" / "pmo.json").read_text(encoding="utf-8"))["rows"]}
+    assert rows["AUC top-10, sum of 2 tasks"]["value"] == pytest.approx(1.4)
+    assert rows["AUC top-10 where what fails the product's verdict counts 0, sum of 2 tasks"]["value"] == pytest.approx(1.2)
+    assert rows["minutes a run without the scorer, mean"]["value"] == pytest.approx(2.5)
+    assert "NF-BO 0.649" in rows["AUC top-10, jnk3"]["published"]
+    assert "25% have a structural alert" in rows["AUC top-10, qed"]["published"]
