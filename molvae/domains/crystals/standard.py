@@ -273,4 +273,3 @@ def _checked(description: Description) -> Description:
         if not 0 <= step <= LARGEST:
             raise InvalidRecord(description.text()[:40], limits[kind])
     return description
-

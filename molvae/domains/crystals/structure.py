@@ -131,8 +131,8 @@ def _structure(text: str) -> Structure:
     except Exception as error:  # pymatgen's readers raise whatever the broken text makes them stumble over
         kind = "pymatgen JSON" if text.startswith("{") else "CIF" if _CIF.search(text) else "Wyckoff text, CIF, POSCAR or JSON"
         said = " ".join(str(error).split()) or type(error).__name__
-        # A CIF's real fault is in the warnings, the error says only that no structure is left.
-        why = next((" ".join(line.split()) for line in reversed(told) if "No structure parsed" in line or "occupanc" in line), said)
+        # A CIF's real fault is the last line of a warning, the error says only that no structure is left.
+        why = next((line.strip().splitlines()[-1].strip() for line in reversed(told) if "No structure parsed" in line), said)
         raise InvalidRecord(text, f"no readable {kind}: {why[:200]}") from error
 
 
@@ -152,7 +152,9 @@ def _checked(structure: Structure) -> Cell:
     if not len(structure):
         raise InvalidRecord("", "no atoms")
     if len(structure) > MOST_SITES:
-        raise InvalidRecord("", f"{len(structure)} atoms; at most {MOST_SITES} are read, and {standard.MOST_ATOMS} in the conventional cell")
+        raise InvalidRecord(
+            "", f"{len(structure)} atoms; at most {MOST_SITES} are read, and {standard.MOST_ATOMS} in the conventional cell"
+        )
     if not structure.is_ordered:
         site = next(site for site in structure if not site.is_ordered)
         raise InvalidRecord("", f"a site with partial occupancy ({site.species}); every site must hold one whole atom")

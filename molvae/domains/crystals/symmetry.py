@@ -158,9 +158,7 @@ def _letter(position: Any, centrings: Floats) -> Letter:
     shifts = _snap(matrices[:, :3, 3])
     rows, signs = _readable(maps[0])
     generic = maps @ np.array([0.1371, 0.2917, 0.4173])[: len(used)] + shifts
-    return Letter(
-        str(position.letter), len(matrices), len(used), maps, shifts, _distinct(generic, centrings), rows, signs
-    )
+    return Letter(str(position.letter), len(matrices), len(used), maps, shifts, _distinct(generic, centrings), rows, signs)
 
 
 def _readable(first: Floats) -> tuple[Ints, Floats]:
