@@ -147,7 +147,7 @@ READERS: Mapping[str, Callable[[Path], Iterator[Row]]] = {
 
 def cif_of(crystal: Crystal, name: str = "crystal", facts: Sequence[tuple[str, float | str]] = ()) -> str:
     """A CIF block of the conventional cell: its symmetry operations, and one atom for each orbit. facts: further ``_molvae_`` items."""
-    from pymatgen.core import SymmOp
+    from pymatgen.core.operations import SymmOp
 
     group, cell = space_group(crystal.group), crystal.conventional
     lengths, angles = crystal.structure().lattice.abc, crystal.structure().lattice.angles

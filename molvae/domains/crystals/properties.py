@@ -19,7 +19,7 @@ _DALTON = 1.66053906660  # g/cm^3 for 1 Da/Å^3; CODATA 2018
 
 @lru_cache(maxsize=1)
 def _masses() -> Floats:
-    from pymatgen.core import Element
+    from pymatgen.core.periodic_table import Element
 
     return np.array([0.0] + [float(Element(symbol).atomic_mass) for symbol in ELEMENTS])
 

@@ -22,7 +22,8 @@ from molvae.errors import InvalidRecord
 from molvae.protocols import SequenceView
 
 if TYPE_CHECKING:
-    from pymatgen.core import Composition, Structure
+    from pymatgen.core.composition import Composition
+    from pymatgen.core.structure import Structure
 
 LONGEST = 1_000_000
 """Longest text that ``parse`` accepts, in characters."""
@@ -63,7 +64,7 @@ class Crystal:
     @cached_property
     def composition(self) -> Composition:
         """Elements and their counts in the primitive cell."""
-        from pymatgen.core import Composition
+        from pymatgen.core.composition import Composition
 
         numbers, counts = np.unique(self.primitive.numbers, return_counts=True)
         return Composition({ELEMENTS[z - 1]: int(count) for z, count in zip(numbers, counts, strict=True)})
@@ -83,7 +84,8 @@ class Crystal:
 
 def structure_of(cell: Cell) -> Structure:
     """A cell as a pymatgen Structure."""
-    from pymatgen.core import Lattice, Structure
+    from pymatgen.core.lattice import Lattice
+    from pymatgen.core.structure import Structure
 
     return Structure(Lattice(cell.lattice), [ELEMENTS[number - 1] for number in cell.numbers], cell.positions)
 
@@ -137,8 +139,8 @@ def _structure(text: str) -> Structure:
 
 
 def _read(text: str) -> Structure:
-    from pymatgen.core import Structure
-    from pymatgen.io.vasp import Poscar
+    from pymatgen.core.structure import Structure
+    from pymatgen.io.vasp.inputs import Poscar
 
     if text.startswith("{"):
         return Structure.from_dict(json.loads(text))
