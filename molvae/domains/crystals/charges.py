@@ -29,8 +29,12 @@ OTHER_NEGATIVITIES: Mapping[str, float] = {
 }
 """Electronegativities (Pauling) that differ from pymatgen's, NaN for those that SMACT 2.2.1 does not know."""
 METALS = frozenset(
-    "Li Be Na Mg Al K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Cs Ba La Ce Pr Nd Sm Eu Gd Tb Dy Ho "
-    "Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No".split()
+    (
+        *("Li", "Be", "Na", "Mg", "Al", "K", "Ca", "Sc", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn", "Ga", "Ge", "Rb"),
+        *("Sr", "Y", "Zr", "Nb", "Mo", "Tc", "Ru", "Rh", "Pd", "Ag", "Cd", "In", "Sn", "Sb", "Cs", "Ba", "La", "Ce", "Pr", "Nd"),
+        *("Sm", "Eu", "Gd", "Tb", "Dy", "Ho", "Er", "Tm", "Yb", "Lu", "Hf", "Ta", "W", "Re", "Os", "Ir", "Pt", "Au", "Hg", "Tl"),
+        *("Pb", "Bi", "Po", "Fr", "Ra", "Ac", "Th", "Pa", "U", "Np", "Pu", "Am", "Cm", "Bk", "Cf", "Es", "Fm", "Md", "No"),
+    )
 )
 """SMACT's metals: with germanium, antimony and polonium, without promethium."""
 SOFT = METALS | frozenset(("Pm", "Lr", "B", "Si", "As", "Se", "Te", "P"))
@@ -40,7 +44,7 @@ SOFT = METALS | frozenset(("Pm", "Lr", "B", "Si", "As", "Se", "Te", "P"))
 @lru_cache(maxsize=256)
 def smact_states(symbol: str) -> tuple[int, ...]:
     """Oxidation states of SMACT 2.2.1."""
-    from pymatgen.core import Element
+    from pymatgen.core.periodic_table import Element
 
     states = (set(Element(symbol).oxidation_states) | set(MORE_STATES.get(symbol, ()))) - set(FEWER_STATES.get(symbol, ()))
     return tuple(sorted(int(state) for state in states))
@@ -57,7 +61,7 @@ def negativity(symbol: str) -> float:
     """Pauling electronegativity of pymatgen, NaN where it has none."""
     import warnings
 
-    from pymatgen.core import Element
+    from pymatgen.core.periodic_table import Element
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pymatgen announces the NaN
@@ -67,7 +71,7 @@ def negativity(symbol: str) -> float:
 @lru_cache(maxsize=256)
 def known_states(symbol: str) -> tuple[int, ...]:
     """Every oxidation state that pymatgen knows of: the textbooks', and those of structures in the ICSD."""
-    from pymatgen.core import Element
+    from pymatgen.core.periodic_table import Element
 
     element = Element(symbol)
     return tuple(sorted({int(state) for state in (*element.oxidation_states, *element.icsd_oxidation_states, *smact_states(symbol))}))

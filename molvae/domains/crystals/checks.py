@@ -42,7 +42,9 @@ def _distances(crystal: Crystal) -> str | None:
     if shares[at] >= LEAST_SHARE:
         return None
     one, other = (ELEMENTS[cell.numbers[i] - 1] for i in (pairs.first[at], pairs.second[at]))
-    return f"{one} and {other} {pairs.distance[at]:.2f} Å apart, {shares[at]:.2f} of their covalent radii; at least {LEAST_SHARE:g} is wanted"
+    return (
+        f"{one} and {other} {pairs.distance[at]:.2f} Å apart, {shares[at]:.2f} of their covalent radii; at least {LEAST_SHARE:g} is wanted"
+    )
 
 
 def _density(crystal: Crystal) -> str | None:
@@ -87,7 +89,11 @@ def _symmetry(crystal: Crystal) -> str | None:
 
 
 CHECKS: tuple[Check[Crystal], ...] = (
-    Check("distances", f"no two atoms closer than {LEAST_SHARE:g} of their covalent radii (Cordero et al., Dalton Trans. 2008, 2832)", _distances),
+    Check(
+        "distances",
+        f"no two atoms closer than {LEAST_SHARE:g} of their covalent radii (Cordero et al., Dalton Trans. 2008, 2832)",
+        _distances,
+    ),
     Check("density", f"{DENSITIES[0]:g} to {DENSITIES[1]:g} g/cm^3, the range of solid elements with a margin", _density),
     Check("volume", f"{VOLUMES[0]:g} to {VOLUMES[1]:g} Å^3 an atom, the range of solid elements with a margin", _volume),
     Check("charges", "oxidation states of pymatgen and SMACT add up to zero; elements and intermetallics pass", _charges),

@@ -105,8 +105,7 @@ def _among(vectors: Floats, centrings: Floats) -> NDArray[np.bool_]:
     """Which of the vectors (..., 3) are lattice translations."""
     off = vectors[..., None, :] - centrings
     off = off - np.round(off)
-    found: NDArray[np.bool_] = (np.abs(off) < 1e-6).all(-1).any(-1)
-    return found
+    return np.asarray((np.abs(off) < 1e-6).all(-1).any(-1))
 
 
 def _becomes(group: SpaceGroup, at: int, change: Ints, shift: Floats) -> int:

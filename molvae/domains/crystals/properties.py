@@ -19,7 +19,7 @@ _DALTON = 1.66053906660  # g/cm^3 for 1 Da/Å^3; CODATA 2018
 
 @lru_cache(maxsize=1)
 def _masses() -> Floats:
-    from pymatgen.core import Element
+    from pymatgen.core.periodic_table import Element
 
     return np.array([0.0] + [float(Element(symbol).atomic_mass) for symbol in ELEMENTS])
 
@@ -69,6 +69,11 @@ _ENTRIES: tuple[tuple[str, str, str, Callable[[Crystal], float]], ...] = (
     ("elements", "1", "number of different elements", elements),
     ("spacegroup", "1", "number of the space group", space_group),
     ("orbits", "1", "symmetrically distinct atoms", orbits),
-    ("electronegativity_difference", "1", "largest difference of Pauling electronegativities; undefined for some noble gases", negativity_difference),
+    (
+        "electronegativity_difference",
+        "1",
+        "largest difference of Pauling electronegativities; undefined for some noble gases",
+        negativity_difference,
+    ),
 )
 PROPERTIES: dict[str, Property[Crystal]] = {name: Property(name, unit, text, compute) for name, unit, text, compute in _ENTRIES}

@@ -15,7 +15,7 @@ _UNKNOWN = 1.69  # curium's, the last in the table, for the elements behind it
 @lru_cache(maxsize=1)
 def covalent_radii() -> Floats:
     """Radii (104,) in Å, the entry of an atomic number at its place; entry 0 is unused."""
-    from pymatgen.analysis.local_env import CovalentRadius
+    from pymatgen.analysis.molecule_structure_comparator import CovalentRadius
 
     known = CovalentRadius.radius
     return np.array([0.0] + [float(known.get(symbol, _UNKNOWN)) for symbol in ELEMENTS])

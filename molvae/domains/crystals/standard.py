@@ -27,7 +27,6 @@ from molvae.domains.crystals.wyckoff import (
     LARGEST_VOLUME,
     SMALLEST_VOLUME,
     STEPS,
-    Cell,
     Description,
     Orbit,
     lattice_kinds,
@@ -97,7 +96,7 @@ def _symmetrised(lattice: Floats, positions: Floats, numbers: Ints, symprec: flo
     return group, gram, _averaged(group, gram, orbits, given, numbers)
 
 
-def _dataset(cell: tuple[Floats, Floats, Ints], symprec: float, hall: int) -> Any:
+def _dataset(cell: Any, symprec: float, hall: int) -> Any:
     os.environ.setdefault("SPGLIB_WARNING", "OFF")  # its C code writes to stderr what it then raises
     import spglib
 
@@ -273,4 +272,3 @@ def _checked(description: Description) -> Description:
         if not 0 <= step <= LARGEST:
             raise InvalidRecord(description.text()[:40], limits[kind])
     return description
-

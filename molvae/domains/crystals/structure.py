@@ -22,7 +22,8 @@ from molvae.errors import InvalidRecord
 from molvae.protocols import SequenceView
 
 if TYPE_CHECKING:
-    from pymatgen.core import Composition, Structure
+    from pymatgen.core.composition import Composition
+    from pymatgen.core.structure import Structure
 
 LONGEST = 1_000_000
 """Longest text that ``parse`` accepts, in characters."""
@@ -63,7 +64,7 @@ class Crystal:
     @cached_property
     def composition(self) -> Composition:
         """Elements and their counts in the primitive cell."""
-        from pymatgen.core import Composition
+        from pymatgen.core.composition import Composition
 
         numbers, counts = np.unique(self.primitive.numbers, return_counts=True)
         return Composition({ELEMENTS[z - 1]: int(count) for z, count in zip(numbers, counts, strict=True)})
@@ -83,7 +84,8 @@ class Crystal:
 
 def structure_of(cell: Cell) -> Structure:
     """A cell as a pymatgen Structure."""
-    from pymatgen.core import Lattice, Structure
+    from pymatgen.core.lattice import Lattice
+    from pymatgen.core.structure import Structure
 
     return Structure(Lattice(cell.lattice), [ELEMENTS[number - 1] for number in cell.numbers], cell.positions)
 
@@ -131,14 +133,14 @@ def _structure(text: str) -> Structure:
     except Exception as error:  # pymatgen's readers raise whatever the broken text makes them stumble over
         kind = "pymatgen JSON" if text.startswith("{") else "CIF" if _CIF.search(text) else "Wyckoff text, CIF, POSCAR or JSON"
         said = " ".join(str(error).split()) or type(error).__name__
-        # A CIF's real fault is in the warnings, the error says only that no structure is left.
-        why = next((" ".join(line.split()) for line in reversed(told) if "No structure parsed" in line or "occupanc" in line), said)
+        # A CIF's real fault is the last line of a warning, the error says only that no structure is left.
+        why = next((line.strip().splitlines()[-1].strip() for line in reversed(told) if "No structure parsed" in line), said)
         raise InvalidRecord(text, f"no readable {kind}: {why[:200]}") from error
 
 
 def _read(text: str) -> Structure:
-    from pymatgen.core import Structure
-    from pymatgen.io.vasp import Poscar
+    from pymatgen.core.structure import Structure
+    from pymatgen.io.vasp.inputs import Poscar
 
     if text.startswith("{"):
         return Structure.from_dict(json.loads(text))
@@ -152,7 +154,9 @@ def _checked(structure: Structure) -> Cell:
     if not len(structure):
         raise InvalidRecord("", "no atoms")
     if len(structure) > MOST_SITES:
-        raise InvalidRecord("", f"{len(structure)} atoms; at most {MOST_SITES} are read, and {standard.MOST_ATOMS} in the conventional cell")
+        raise InvalidRecord(
+            "", f"{len(structure)} atoms; at most {MOST_SITES} are read, and {standard.MOST_ATOMS} in the conventional cell"
+        )
     if not structure.is_ordered:
         site = next(site for site in structure if not site.is_ordered)
         raise InvalidRecord("", f"a site with partial occupancy ({site.species}); every site must hold one whole atom")

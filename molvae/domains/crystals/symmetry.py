@@ -158,9 +158,7 @@ def _letter(position: Any, centrings: Floats) -> Letter:
     shifts = _snap(matrices[:, :3, 3])
     rows, signs = _readable(maps[0])
     generic = maps @ np.array([0.1371, 0.2917, 0.4173])[: len(used)] + shifts
-    return Letter(
-        str(position.letter), len(matrices), len(used), maps, shifts, _distinct(generic, centrings), rows, signs
-    )
+    return Letter(str(position.letter), len(matrices), len(used), maps, shifts, _distinct(generic, centrings), rows, signs)
 
 
 def _readable(first: Floats) -> tuple[Ints, Floats]:
@@ -191,7 +189,8 @@ def _halls() -> dict[int, list[int]]:
 
     found: dict[int, list[int]] = {}
     for hall in range(1, 531):
-        found.setdefault(int(spglib.get_spacegroup_type(hall).number), []).append(hall)
+        kind: Any = spglib.get_spacegroup_type(hall)
+        found.setdefault(int(kind.number), []).append(hall)
     return found
 
 
@@ -206,7 +205,7 @@ def _hall(number: int, rotations: Ints, translations: Floats) -> int:
 
     wanted = operation_set(rotations, translations)
     for hall in _halls()[number]:
-        found = spglib.get_symmetry_from_database(hall)
+        found: Any = spglib.get_symmetry_from_database(hall)
         if operation_set(np.asarray(found["rotations"], np.int64), np.asarray(found["translations"])) == wanted:
             return hall
     raise ValueError(f"spglib knows no setting of space group {number} with PyXtal's operations")
