@@ -120,9 +120,24 @@ def smact_valid(counts: Mapping[str, int]) -> bool:
 
 
 def balanced(counts: Mapping[str, int]) -> bool:
-    """Whether any known oxidation states are neutral together; elements, and compounds of metals and metalloids alone, pass."""
+    """Whether known oxidation states add up to zero, each atom with a state of its own, so that mixed valence (Co3O4) passes.
+
+    Elements, and compounds of metals and metalloids alone, pass too.
+    """
     symbols = list(counts)
     if len(symbols) == 1 or SOFT.issuperset(symbols):
         return True
-    states = [known_states(symbol) for symbol in symbols]
-    return next(neutral(list(counts.values()), states), None) is not None
+    divisor = math.gcd(*counts.values())
+    totals = {0}
+    for symbol in symbols:
+        sums = _sums(known_states(symbol), counts[symbol] // divisor)
+        totals = {total + more for total in totals for more in sums}
+    return 0 in totals
+
+
+@lru_cache(maxsize=4096)
+def _sums(states: tuple[int, ...], count: int) -> frozenset[int]:
+    found = {0}
+    for _ in range(count):
+        found = {total + state for total in found for state in states}
+    return frozenset(found)
