@@ -240,10 +240,10 @@ class Grammar:
         # All elements that are not missing lead to the same look-ahead.
         groups: tuple[frozenset[int], ...] = (state.missing, self._elements - state.missing)
         found: list[int] = []
-        for numbers in filter(None, groups):
-            missing = state.missing - {min(numbers)}
+        for alike in filter(None, groups):
+            missing = state.missing - {min(alike)}
             if self._completes(state.group, at, state.atoms + size, missing, None):
-                found += numbers
+                found += alike
         return found
 
     def _after(self, state: State, at: int, number: int) -> tuple[int, tuple[Counts, ...]]:
