@@ -62,14 +62,16 @@ def describe(lattice: Floats, positions: Floats, numbers: Ints) -> Description:
 
     Raises InvalidRecord where no tolerance gives a description, and for cells outside of what the text can say.
     """
-    reasons: list[str] = []
+    reasons: dict[str, str] = {}
     for symprec in SYMPRECS:
         try:
             group, gram, orbits = _symmetrised(lattice, positions, numbers, symprec)
             return _canonical(group, gram, orbits)
         except InvalidRecord as error:
-            reasons.append(f"{symprec:g} Å: {error.why}")
-    raise InvalidRecord(_summary(numbers), f"no description at any tolerance ({'; '.join(dict.fromkeys(reasons))})")
+            reasons.setdefault(error.why, f"{symprec:g} Å: {error.why}")
+    if len(reasons) == 1:
+        raise InvalidRecord(_summary(numbers), next(iter(reasons)))
+    raise InvalidRecord(_summary(numbers), f"no description at any tolerance ({'; '.join(reasons.values())})")
 
 
 def _summary(numbers: Ints) -> str:
