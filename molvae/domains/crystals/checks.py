@@ -1,6 +1,7 @@
 """Checks of crystals. The default ones make the verdict "could be a material"; CDVAE's own are a profile to compare figures with.
 
-Pass rates of the default verdict on published data, against which the limits were set, are in ``benchmarks/crystal_representation.py``.
+Pass rates of the default verdict on published data, against which the limits were set (``benchmarks/crystal_representation.py``): Perov-5
+99.1 %, Carbon-24 100 %, MP-20 (binary, ternary) 99.5 %, MPTS-52 99.1 %. Nearly all that fails there fails the charges.
 """
 
 from __future__ import annotations
