@@ -19,7 +19,7 @@ from molvae.nn.transformer import TransformerDecoder
 from molvae.protocols import Domain
 from molvae.representation import Representation
 
-DOMAINS = {"molecules": "molvae.domains.molecules"}
+DOMAINS = {"crystals": "molvae.domains.crystals", "molecules": "molvae.domains.molecules"}
 
 
 def maker(name: str) -> Callable[[], Domain[Any]]:

@@ -110,6 +110,7 @@ def carry_out(state: State, wish: Wish, out: Path) -> Store:
     from molvae import build, catalog
     from molvae.config import Config
     from molvae.dataset import prepare
+    from molvae.dataset.read import files_in
 
     with state.progress() as bars:
         tell = stages(bars)
@@ -121,6 +122,7 @@ def carry_out(state: State, wish: Wish, out: Path) -> Store:
             wish.column, wish.split, wish.domain = wish.column or card.text_column, wish.split or card.split, card.domain
             wish.units = card.units
         domain = build.domain(wish.domain)
+        paths = [file for path in paths for file in files_in(path, domain.readers)]
         defaults = tuple(p for p in Config().condition.properties if p in domain.properties)
         return prepare(
             build.maker(wish.domain),
@@ -172,13 +174,14 @@ def prepare(
     limit: Annotated[int | None, typer.Option(help="Read so many rows and no more.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="all cores")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the random split.")] = 0,
+    domain: Annotated[str, typer.Option(help="Kind of matter; a data set's card knows its own.")] = "molecules",
 ) -> None:
     """Read, clean, deduplicate, split and store records for training. After an interruption the same command goes on."""
     state = state_of(context)
     if not any(source.strip() for source in sources):
         raise UsageError("no source; give a data set's name or files")
     asked = None if properties is None else parse.names(properties)
-    wish = Wish(sources, asked, column, labels, steps, split, parse.fractions(fractions), limit, workers, seed)
+    wish = Wish(sources, asked, column, labels, steps, split, parse.fractions(fractions), limit, workers, seed, domain)
     store = carry_out(state, wish, out)
     tell_summary(state, store)
     summary = dict(store.manifest["summary"])

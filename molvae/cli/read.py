@@ -51,7 +51,7 @@ def entries(state: State, inputs: Sequence[str], domain: Domain[Any], column: st
         if given == "-":
             found += _from_stdin(complaints, domain, column, whole)
         elif is_file(given, domain):
-            found += _from_file(complaints, Path(given), given, domain, column, whole)
+            found += _from_files(complaints, given, domain, column, whole)
         else:
             found.append(Entry(given, given))
     complaints.close()
@@ -103,6 +103,20 @@ class Complaints:
         """Say how many were not named."""
         if self.count > SHOWN:
             self.state.warn(f"and {self.count - SHOWN} more rows were left out")
+
+
+def _from_files(complaints: Complaints, given: str, domain: Domain[Any], column: str | None, whole: bool) -> Iterator[Entry]:
+    """The rows of a file, or of every file of the domain's formats in a folder, where one that cannot be read is reported alone."""
+    from molvae.dataset.read import files_in
+
+    if not Path(given).is_dir():
+        yield from _from_file(complaints, Path(given), given, domain, column, whole)
+        return
+    for path in files_in(Path(given), domain.readers):
+        try:
+            yield from _from_file(complaints, path, str(path), domain, column, whole)
+        except DataError as error:
+            complaints.add(str(path), error.why)
 
 
 def _from_file(

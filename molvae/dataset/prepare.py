@@ -19,7 +19,7 @@ from typing import Any
 import molvae
 from molvae.dataset.merge import Progress, merge, whole
 from molvae.dataset.plan import Plan, Source, Tally, choose_steps, reference
-from molvae.dataset.read import RecordReader, iter_rows, suffix_of
+from molvae.dataset.read import RecordReader, iter_rows, reader_of
 from molvae.dataset.shards import UNDECIDED, Bench, make_shard, shard_path, start_worker
 from molvae.dataset.splits import split_of_file
 from molvae.dataset.store import MANIFEST, Store, read_manifest
@@ -149,7 +149,7 @@ def _scan(paths: Sequence[Path], column: str | None, readers: Mapping[str, Recor
     cells: dict[str, list[int]] = {}
     total: int | None = 0
     for path in paths:
-        slow = suffix_of(path) in readers
+        slow = reader_of(path, readers) is not None
         rows = iter_rows(path, column, record_readers=readers)
         for row in islice(rows, 1000 if slow else _SAMPLE):
             total = None if total is None else total + 1

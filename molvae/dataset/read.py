@@ -13,7 +13,18 @@ from typing import IO, Any, cast
 from molvae.errors import DataError
 from molvae.records import Row
 
-TEXT_COLUMNS = ("smiles", "canonical_smiles", "isomeric_smiles", "smiles_string", "selfies", "cif", "structure", "text")
+TEXT_COLUMNS = (
+    "smiles",
+    "canonical_smiles",
+    "isomeric_smiles",
+    "smiles_string",
+    "selfies",
+    "cif",
+    "wyckoff",
+    "poscar",
+    "structure",
+    "text",
+)
 NAME_COLUMNS = ("name", "id", "title", "material_id", "zinc_id", "chembl_id", "molecule_chembl_id", "compound_id", "mol_id", "xyz_file")
 MISSING = frozenset({"", "nan", "na", "n/a", "none", "null", "-", "?"})
 MAX_LINE = 1 << 20
@@ -49,8 +60,9 @@ def iter_rows(
         raise DataError(path, "the file is empty")
     suffix = suffix_of(path)
     readers = record_readers or {}
-    if suffix in readers:
-        for row in readers[suffix](path):
+    reader = reader_of(path, readers)
+    if reader is not None:
+        for row in reader(path):
             kept = {name: cell for name, cell in row.labels.items() if labels is None or name in labels}
             yield replace(row, labels={name: number(cell) if isinstance(cell, str) else cell for name, cell in kept.items()})
     elif suffix in _PARQUET:
@@ -62,6 +74,23 @@ def iter_rows(
     else:
         known = ", ".join(sorted(_DELIMITED | _LISTS | _PARQUET | set(readers)))
         raise DataError(path, f"unknown file type {suffix or 'without a suffix'!r}; known, each also with .gz where it is text: {known}")
+
+
+def reader_of(path: Path, readers: Mapping[str, RecordReader]) -> RecordReader | None:
+    """A domain's reader of this file, by its suffix, or by its whole name where it has none (POSCAR); None for tables and lists."""
+    return readers.get(suffix_of(path) or path.name.lower().removesuffix(".gz"))
+
+
+def files_in(path: Path, readers: Mapping[str, RecordReader]) -> list[Path]:
+    """The path itself, or of a folder all files below it that the domain reads, sorted. Raises DataError for a folder without one."""
+    if not path.is_dir():
+        return [path]
+    found = sorted(file for file in path.rglob("*") if file.is_file() and reader_of(file, readers) is not None)
+    if not found:
+        raise DataError(
+            path, f"a folder without a file to read; wanted some of {', '.join(sorted(readers)) or 'none'}, or give a table in it"
+        )
+    return found
 
 
 def suffix_of(path: Path) -> str:

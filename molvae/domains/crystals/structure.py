@@ -1,0 +1,202 @@
+"""Crystals: reading with reasons, one canonical text, identity, similarity.
+
+A record is what its canonical text says (``molvae.domains.crystals.wyckoff``): symmetrised, and rounded to 1/2304 of the cell. A Wyckoff text is
+taken as it stands; CIF, POSCAR and pymatgen's JSON are symmetrised and brought to the canonical choice of axes and origin.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from molvae.domains.crystals import standard, wyckoff
+from molvae.domains.crystals.neighbours import neighbours
+from molvae.domains.crystals.wyckoff import ELEMENTS, NUMBER, Cell, Description
+from molvae.errors import InvalidRecord
+from molvae.protocols import SequenceView
+
+if TYPE_CHECKING:
+    from pymatgen.core.composition import Composition
+    from pymatgen.core.structure import Structure
+
+LONGEST = 1_000_000
+"""Longest text that ``parse`` accepts, in characters."""
+MOST_SITES = 1000
+"""Atoms of an input cell, at most; a supercell may have more than the conventional cell's 200."""
+LEAST_DISTANCE = 0.5
+"""Å; atoms of an input cell that are closer are refused, as a position was then written twice."""
+_LEAST_VOLUME = 0.1  # Å^3
+_CIF = re.compile(r"^\s*(data_|_cell_length_a\b|loop_)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Crystal:
+    """A crystal. Make it with ``parse``. text: its Wyckoff sequence, a fixed point of ``parse``, by which crystals are equal or not."""
+
+    text: str
+
+    @cached_property
+    def description(self) -> Description:
+        """Space group, orbits and lattice. Raises InvalidRecord where the text is none of ``parse``."""
+        return wyckoff.read(self.text)
+
+    @property
+    def group(self) -> int:
+        """Space group number as the text says it; the atoms may have more symmetry."""
+        return self.description.group
+
+    @property
+    def conventional(self) -> Cell:
+        """Atoms of the conventional cell. Shared: do not change it."""
+        return self.description.conventional
+
+    @property
+    def primitive(self) -> Cell:
+        """Atoms of the primitive cell. Shared: do not change it."""
+        return self.description.primitive
+
+    @cached_property
+    def composition(self) -> Composition:
+        """Elements and their counts in the primitive cell."""
+        from pymatgen.core.composition import Composition
+
+        numbers, counts = np.unique(self.primitive.numbers, return_counts=True)
+        return Composition({ELEMENTS[z - 1]: int(count) for z, count in zip(numbers, counts, strict=True)})
+
+    @property
+    def formula(self) -> str:
+        """Reduced formula, such as SrTiO3."""
+        return str(self.composition.reduced_formula)
+
+    def structure(self, *, primitive: bool = False) -> Structure:
+        """A new pymatgen Structure of the conventional (or primitive) cell."""
+        return structure_of(self.primitive if primitive else self.conventional)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Crystal, (self.text,)
+
+
+def structure_of(cell: Cell) -> Structure:
+    """A cell as a pymatgen Structure."""
+    from pymatgen.core.lattice import Lattice
+    from pymatgen.core.structure import Structure
+
+    return Structure(Lattice(cell.lattice), [ELEMENTS[number - 1] for number in cell.numbers], cell.positions)
+
+
+def parse(text: str) -> Crystal:
+    """Read one crystal: a Wyckoff text, or a CIF (its first block), POSCAR or pymatgen JSON of a structure.
+
+    Deuterium and tritium are read as hydrogen; charges and magnetic moments are left out. Raises InvalidRecord with the reason for broken
+    texts, partial occupancies, dummy atoms, elements beyond lawrencium, coordinates that are not finite, cells without a volume, atoms less
+    than 0.5 Å apart, more than 1,000 atoms or 200 in the conventional cell, and what the Wyckoff text cannot say.
+    """
+    given = text.strip()
+    if not given:
+        raise InvalidRecord(text, "empty; a Wyckoff text, CIF, POSCAR or pymatgen JSON is wanted")
+    if len(given) > LONGEST:
+        raise InvalidRecord(text, f"{len(given)} characters; at most {LONGEST} are read")
+    if given.startswith("sg") and "\n" not in given:
+        return crystal_of(wyckoff.read(given))
+    return of_structure(_structure(given), text)
+
+
+def crystal_of(description: Description) -> Crystal:
+    """The crystal of a description, its orbits in order."""
+    return Crystal(replace(description, orbits=tuple(sorted(description.orbits))).text())
+
+
+def of_structure(structure: Structure, text: str = "") -> Crystal:
+    """The crystal of a pymatgen Structure. text: what it was read from, for messages. Raises InvalidRecord as ``parse`` does."""
+    try:
+        cell = _checked(structure)
+        return crystal_of(standard.describe(cell.lattice, cell.positions, cell.numbers))
+    except InvalidRecord as error:
+        raise InvalidRecord(text or str(structure.formula), error.why) from error
+
+
+def _structure(text: str) -> Structure:
+    told: list[str] = []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                return _read(text)
+            finally:
+                told += [str(warning.message) for warning in caught]
+    except Exception as error:  # pymatgen's readers raise whatever the broken text makes them stumble over
+        kind = "pymatgen JSON" if text.startswith("{") else "CIF" if _CIF.search(text) else "Wyckoff text, CIF, POSCAR or JSON"
+        said = " ".join(str(error).split()) or type(error).__name__
+        # A CIF's real fault is the last line of a warning, the error says only that no structure is left.
+        why = next((line.strip().splitlines()[-1].strip() for line in reversed(told) if "No structure parsed" in line), said)
+        raise InvalidRecord(text, f"no readable {kind}: {why[:200]}") from error
+
+
+def _read(text: str) -> Structure:
+    from pymatgen.core.structure import Structure
+    from pymatgen.io.vasp.inputs import Poscar
+
+    if text.startswith("{"):
+        return Structure.from_dict(json.loads(text))
+    if _CIF.search(text):
+        return Structure.from_str(text, fmt="cif")
+    return Poscar.from_str(text).structure
+
+
+def _checked(structure: Structure) -> Cell:
+    """The arrays of a structure. Raises InvalidRecord, without a text, for everything that ``parse`` refuses."""
+    if not len(structure):
+        raise InvalidRecord("", "no atoms")
+    if len(structure) > MOST_SITES:
+        raise InvalidRecord(
+            "", f"{len(structure)} atoms; at most {MOST_SITES} are read, and {standard.MOST_ATOMS} in the conventional cell"
+        )
+    if not structure.is_ordered:
+        site = next(site for site in structure if not site.is_ordered)
+        raise InvalidRecord("", f"a site with partial occupancy ({site.species}); every site must hold one whole atom")
+    numbers = np.array([_atomic_number(site.specie) for site in structure], np.int64)
+    lattice = np.array(structure.lattice.matrix, float)
+    positions = np.array(structure.frac_coords, float)
+    if not (np.isfinite(lattice).all() and np.isfinite(positions).all()):
+        raise InvalidRecord("", "a coordinate or lattice parameter that is no finite number")
+    if abs(np.linalg.det(lattice)) < _LEAST_VOLUME:
+        raise InvalidRecord("", f"a cell of {abs(np.linalg.det(lattice)):.2g} Å^3; at least {_LEAST_VOLUME:g} is wanted")
+    cell = Cell(lattice, positions % 1.0, numbers, np.arange(len(numbers)))
+    pairs = neighbours(cell, LEAST_DISTANCE)
+    if len(pairs.distance):
+        at = int(pairs.distance.argmin())
+        one, other = (ELEMENTS[numbers[i] - 1] + str(i + 1) for i in (pairs.first[at], pairs.second[at]))
+        raise InvalidRecord("", f"atoms {one} and {other} are {pairs.distance[at]:.2f} Å apart; at least {LEAST_DISTANCE} is wanted")
+    return cell
+
+
+def _atomic_number(specie: Any) -> int:
+    symbol = str(getattr(specie, "symbol", specie))
+    symbol = "H" if symbol in ("D", "T") else symbol
+    if symbol not in NUMBER:
+        raise InvalidRecord("", f"{symbol!r} is no element from H to {ELEMENTS[-1]}")
+    return NUMBER[symbol]
+
+
+def write(crystal: Crystal) -> str:
+    """The canonical text; ``parse(write(c)) == c``."""
+    return crystal.text
+
+
+def group(crystal: Crystal) -> str:
+    """The reduced formula, by which a grouped split keeps polymorphs together."""
+    return crystal.formula
+
+
+def read_text(text: str) -> Crystal:
+    """The crystal of a Wyckoff text alone. Raises InvalidRecord."""
+    return crystal_of(wyckoff.read(text))
+
+
+WYCKOFF: SequenceView[Crystal] = SequenceView("wyckoff", write=write, symbols=wyckoff.symbols, read=read_text)
