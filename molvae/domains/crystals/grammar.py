@@ -15,7 +15,6 @@ from math import gcd
 import numpy as np
 from numpy.typing import NDArray
 
-from molvae.domains.crystals.standard import MOST_ATOMS
 from molvae.domains.crystals.supply import can_make, most_orbits
 from molvae.domains.crystals.symmetry import GROUPS, LETTERS, space_group
 from molvae.domains.crystals.wyckoff import (
@@ -25,6 +24,7 @@ from molvae.domains.crystals.wyckoff import (
     ELEMENTS,
     FINE,
     FLATTEST,
+    MOST_ATOMS,
     NUMBER,
     RATIO,
     VOLUME,

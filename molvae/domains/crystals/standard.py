@@ -25,6 +25,7 @@ from molvae.domains.crystals.wyckoff import (
     LARGEST,
     LARGEST_RATIO,
     LARGEST_VOLUME,
+    MOST_ATOMS,
     SMALLEST_VOLUME,
     STEPS,
     Description,
@@ -36,8 +37,6 @@ from molvae.errors import InvalidRecord
 
 SYMPRECS = (0.1, 0.03, 0.01, 0.003, 0.001)
 """Tolerances in Å, tried in this order."""
-MOST_ATOMS = 200
-"""Atoms in the conventional cell, at most."""
 _TIE = 2e-3  # relative; below the resolution of the text
 _APART = 0.25  # Å; half the least distance between atoms
 _SAME = 2e-3  # fractional; between an atom and the image of another one after symmetrising
@@ -57,21 +56,28 @@ class _Orbits:
         return slice(self.starts[at], self.starts[at + 1])
 
 
+class _TooMany(InvalidRecord):
+    """More atoms than are read even in the primitive cell; a smaller tolerance finds no smaller one."""
+
+
 def describe(lattice: Floats, positions: Floats, numbers: Ints) -> Description:
     """The canonical description of atoms in a cell: lattice (3, 3), rows in Å; positions (N, 3), fractional; numbers (N,), atomic.
 
     Raises InvalidRecord where no tolerance gives a description, and for cells outside of what the text can say.
     """
-    reasons: dict[str, str] = {}
+    reasons: dict[str, list[str]] = {}
     for symprec in SYMPRECS:
         try:
             group, gram, orbits = _symmetrised(lattice, positions, numbers, symprec)
             return _canonical(group, gram, orbits)
+        except _TooMany as error:
+            raise InvalidRecord(error.text, error.why) from error
         except InvalidRecord as error:
-            reasons.setdefault(error.why, f"{symprec:g} Å: {error.why}")
+            reasons.setdefault(error.why, []).append(f"{symprec:g}")
     if len(reasons) == 1:
         raise InvalidRecord(_summary(numbers), next(iter(reasons)))
-    raise InvalidRecord(_summary(numbers), f"no description at any tolerance ({'; '.join(reasons.values())})")
+    told = "; ".join(f"{why} (at {', '.join(at)} Å)" for why, at in reasons.items())
+    raise InvalidRecord(_summary(numbers), f"no description at any tolerance: {told}")
 
 
 def _summary(numbers: Ints) -> str:
@@ -84,8 +90,9 @@ def _symmetrised(lattice: Floats, positions: Floats, numbers: Ints, symprec: flo
     group = space_group(int(found.number))
     if found.hall_number != group.hall:
         found = _dataset((lattice, positions, numbers), symprec, group.hall)
-    if len(found.std_positions) > MOST_ATOMS:
-        raise InvalidRecord(_summary(numbers), f"{len(found.std_positions)} atoms in the conventional cell; at most {MOST_ATOMS} are read")
+    if (found_atoms := len(found.std_positions)) > MOST_ATOMS:
+        kind = _TooMany if found_atoms > MOST_ATOMS * len(group.centrings) else InvalidRecord
+        raise kind(_summary(numbers), f"{found_atoms} atoms in the conventional cell; at most {MOST_ATOMS} are read")
     change = np.asarray(found.transformation_matrix)
     standard = np.linalg.inv(change).T @ lattice
     atoms = len(numbers) * abs(np.linalg.det(standard)) / abs(np.linalg.det(lattice))

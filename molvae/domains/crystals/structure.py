@@ -17,7 +17,8 @@ import numpy as np
 
 from molvae.domains.crystals import standard, wyckoff
 from molvae.domains.crystals.neighbours import neighbours
-from molvae.domains.crystals.wyckoff import ELEMENTS, NUMBER, Cell, Description
+from molvae.domains.crystals.symmetry import Floats
+from molvae.domains.crystals.wyckoff import ELEMENTS, LARGEST_VOLUME, MOST_ATOMS, NUMBER, SMALLEST_VOLUME, Cell, Description
 from molvae.errors import InvalidRecord
 from molvae.protocols import SequenceView
 
@@ -32,7 +33,22 @@ MOST_SITES = 1000
 LEAST_DISTANCE = 0.5
 """Å; atoms of an input cell that are closer are refused, as a position was then written twice."""
 _LEAST_VOLUME = 0.1  # Å^3
+_LARGEST_BOX = 4e6  # Å^3; the neighbour search divides the box around a cell into cubes of half an Å
+_LONG = 20_000  # characters; shorter CIFs cannot hold too many atoms
 _CIF = re.compile(r"^\s*(data_|_cell_length_a\b|loop_)", re.MULTILINE)
+_NOT_FINITE = "a coordinate or lattice parameter that is no finite number"
+_PLAINER = (
+    ("Singular matrix", "a cell without a volume"),
+    ("thickness=", "a cell without a volume"),
+    ("float NaN", _NOT_FINITE),
+    ("float infinity", _NOT_FINITE),
+    ("modulo by zero", "no atoms"),
+    ("at least 1 site", "no atoms"),
+    ("index out of range", "it ends before everything is said, or is something else"),
+    ("zip() argument", "a table with a value too few or too many"),
+    ("exceeded tolerance", "several atoms on one spot, or occupancies that add up to more than 1"),
+)
+"""What pymatgen's words mean, where a reader could not tell."""
 
 
 @dataclass(frozen=True)
@@ -131,32 +147,46 @@ def _structure(text: str) -> Structure:
             finally:
                 told += [str(warning.message) for warning in caught]
     except Exception as error:  # pymatgen's readers raise whatever the broken text makes them stumble over
+        if isinstance(error, InvalidRecord):
+            raise InvalidRecord(text, error.why) from error
         kind = "pymatgen JSON" if text.startswith("{") else "CIF" if _CIF.search(text) else "Wyckoff text, CIF, POSCAR or JSON"
         said = " ".join(str(error).split()) or type(error).__name__
         # A CIF's real fault is the last line of a warning, the error says only that no structure is left.
         why = next((line.strip().splitlines()[-1].strip() for line in reversed(told) if "No structure parsed" in line), said)
+        why = f"it lacks {why}" if re.fullmatch(r"'\w+'", why) else next((plain for part, plain in _PLAINER if part in why), why)
         raise InvalidRecord(text, f"no readable {kind}: {why[:200]}") from error
 
 
 def _read(text: str) -> Structure:
     from pymatgen.core.structure import Structure
+    from pymatgen.io.cif import CifFile
     from pymatgen.io.vasp.inputs import Poscar
 
     if text.startswith("{"):
         return Structure.from_dict(json.loads(text))
     if _CIF.search(text):
+        if len(text) > _LONG:  # building 10,000 sites takes half a minute, counting them a moment
+            sizes = [
+                len(block["_atom_site_fract_x"]) for block in CifFile.from_str(text).data.values() if "_atom_site_fract_x" in block.data
+            ]
+            _refuse_many(sizes[0] if sizes else 0)
         return Structure.from_str(text, fmt="cif")
-    return Poscar.from_str(text).structure
+    poscar = Poscar.from_str(text)
+    if not poscar.true_names:
+        raise InvalidRecord(text, "a POSCAR without the names of its elements; write them in the line before the numbers of atoms")
+    return poscar.structure
+
+
+def _refuse_many(sites: int) -> None:
+    if sites > MOST_SITES:
+        raise InvalidRecord("", f"{sites} atoms; at most {MOST_SITES} are read, and {MOST_ATOMS} in the conventional cell")
 
 
 def _checked(structure: Structure) -> Cell:
     """The arrays of a structure. Raises InvalidRecord, without a text, for everything that ``parse`` refuses."""
     if not len(structure):
         raise InvalidRecord("", "no atoms")
-    if len(structure) > MOST_SITES:
-        raise InvalidRecord(
-            "", f"{len(structure)} atoms; at most {MOST_SITES} are read, and {standard.MOST_ATOMS} in the conventional cell"
-        )
+    _refuse_many(len(structure))
     if not structure.is_ordered:
         site = next(site for site in structure if not site.is_ordered)
         raise InvalidRecord("", f"a site with partial occupancy ({site.species}); every site must hold one whole atom")
@@ -164,9 +194,8 @@ def _checked(structure: Structure) -> Cell:
     lattice = np.array(structure.lattice.matrix, float)
     positions = np.array(structure.frac_coords, float)
     if not (np.isfinite(lattice).all() and np.isfinite(positions).all()):
-        raise InvalidRecord("", "a coordinate or lattice parameter that is no finite number")
-    if abs(np.linalg.det(lattice)) < _LEAST_VOLUME:
-        raise InvalidRecord("", f"a cell of {abs(np.linalg.det(lattice)):.2g} Å^3; at least {_LEAST_VOLUME:g} is wanted")
+        raise InvalidRecord("", _NOT_FINITE)
+    _check_size(lattice, len(numbers))
     cell = Cell(lattice, positions % 1.0, numbers, np.arange(len(numbers)))
     pairs = neighbours(cell, LEAST_DISTANCE)
     if len(pairs.distance):
@@ -174,6 +203,18 @@ def _checked(structure: Structure) -> Cell:
         one, other = (ELEMENTS[numbers[i] - 1] + str(i + 1) for i in (pairs.first[at], pairs.second[at]))
         raise InvalidRecord("", f"atoms {one} and {other} are {pairs.distance[at]:.2f} Å apart; at least {LEAST_DISTANCE} is wanted")
     return cell
+
+
+def _check_size(lattice: Floats, atoms: int) -> None:
+    """Raises InvalidRecord for lattices (3, 3) in which a search of neighbours is senseless or takes the memory of the machine."""
+    volume = abs(float(np.linalg.det(lattice)))
+    if volume < _LEAST_VOLUME:
+        raise InvalidRecord("", f"a cell of {volume:.2g} Å^3; at least {_LEAST_VOLUME:g} is wanted")
+    if not SMALLEST_VOLUME <= volume / atoms <= LARGEST_VOLUME:
+        low, high = f"{SMALLEST_VOLUME:g}", f"{LARGEST_VOLUME:g}"
+        raise InvalidRecord("", f"a volume per atom of {volume / atoms:.3g} Å^3; {low} to {high} is wanted")
+    if float(np.prod(np.abs(lattice).sum(0))) > _LARGEST_BOX:
+        raise InvalidRecord("", "a cell so flat or skewed that neighbours cannot be searched; give the reduced cell")
 
 
 def _atomic_number(specie: Any) -> int:

@@ -106,10 +106,10 @@ class SpaceGroup:
 
     def letter(self, name: str) -> Letter:
         """The letter of this name. Raises KeyError where the group has none."""
-        at = LETTERS.find(name)
-        if not 0 <= at < len(self.letters):
+        found = next((letter for letter in self.letters if letter.name == name), None)
+        if found is None:
             raise KeyError(name)
-        return self.letters[at]
+        return found
 
 
 def system_of(number: int) -> str:

@@ -42,6 +42,8 @@ SMALLEST_VOLUME, LARGEST_VOLUME = 1.0, 500.0  # Å^3 an atom; diamond has 5.7, m
 LARGEST_RATIO = 32.0
 LEAST_ANGLE, ANGLE_RANGE = 30.0, 120.0  # degrees
 FLATTEST = 1e-2  # least volume of a cell of unit lengths
+MOST_ATOMS = 200
+"""Atoms in the conventional cell, at most."""
 
 VOLUME, RATIO, ANGLE, COORDINATE, FINE = "|", "/", "^", ":", "."
 _LATTICE = {
@@ -53,7 +55,7 @@ _LATTICE = {
     "hexagonal": VOLUME + RATIO,
     "cubic": VOLUME,
 }
-_SYMBOL = re.compile(r"sg\d{1,3}|@[a-zA]|[A-Z][a-z]?|[:|/^.]\d\d")
+_SYMBOL = re.compile(r"sg\d{1,3}|@[a-zA]|[A-Z][a-z]?|[:|/^.]\d\d", re.ASCII)  # no digits of other scripts
 
 
 @dataclass(frozen=True, order=True)
@@ -193,7 +195,8 @@ def read(text: str) -> Description:
     """The description that a text says. Raises InvalidRecord with the reason for everything that breaks a rule.
 
     Rules: letters do not decrease, positions without freedom are taken once, as many coordinates as the letter is free, the lattice
-    parameters of the crystal system, and at least one orbit. Atoms may be too close: that is for the checks to say.
+    parameters of the crystal system, at least one orbit, and at most 200 atoms in the conventional cell. Atoms may be too close: that is
+    for the checks to say.
     """
     reader = _Reader(text)
     number = int(reader.take("sg", "a space group"))
@@ -210,7 +213,10 @@ def read(text: str) -> Description:
     if reader.next():
         raise InvalidRecord(text, f"{reader.next()!r} after the end of the lattice (symbol {reader.at + 1})")
     lattice_of(group.system, lattice, 1)
-    return Description(number, tuple(orbits), lattice)
+    found = Description(number, tuple(orbits), lattice)
+    if found.atoms > MOST_ATOMS:
+        raise InvalidRecord(text, f"{found.atoms} atoms in the conventional cell; at most {MOST_ATOMS} are read")
+    return found
 
 
 def _read_orbit(reader: _Reader, group: SpaceGroup, least: int, taken: set[int]) -> Orbit:
@@ -275,7 +281,7 @@ def lattice_steps(system: str, gram: Floats, atoms: int) -> tuple[int, ...]:
 
 
 def lattice_of(system: str, steps: Sequence[int], atoms: int) -> Floats:
-    """The conventional lattice (3, 3), rows in Å, c along z and b in the plane of y and z... Raises InvalidRecord for impossible angles."""
+    """The conventional lattice (3, 3), rows in Å, a along x, b in the plane of x and y. Raises InvalidRecord for impossible angles."""
     volume = volume_of(steps[0]) * atoms
     b = c = 1.0
     angles = [90.0, 90.0, 90.0]
