@@ -39,7 +39,8 @@ class Entry:
 
 
 def entries(state: State, inputs: Sequence[str], domain: Domain[Any], column: str | None = None, *, whole: bool = False) -> list[Entry]:
-    """Every text of the inputs, each a file, ``-`` or a text. Rows without a text are reported with file and line, and left out.
+    """Every text of the inputs, each a file, ``-`` or a text. Rows without a text are reported with file and line, and left out, and so is
+    a file that cannot be read where there are others.
 
     whole: every row with its other columns, those without a text among them, with the reason, as nothing is left out.
     """
@@ -51,7 +52,7 @@ def entries(state: State, inputs: Sequence[str], domain: Domain[Any], column: st
         if given == "-":
             found += _from_stdin(complaints, domain, column, whole)
         elif is_file(given, domain):
-            found += _from_files(complaints, given, domain, column, whole)
+            found += _files(complaints, given, domain, column, whole, alone=len(inputs) == 1)
         else:
             found.append(Entry(given, given))
     complaints.close()
@@ -105,18 +106,23 @@ class Complaints:
             self.state.warn(f"and {self.count - SHOWN} more rows were left out")
 
 
-def _from_files(complaints: Complaints, given: str, domain: Domain[Any], column: str | None, whole: bool) -> Iterator[Entry]:
-    """The rows of a file, or of every file of the domain's formats in a folder, where one that cannot be read is reported alone."""
+def _files(complaints: Complaints, given: str, domain: Domain[Any], column: str | None, whole: bool, alone: bool) -> list[Entry]:
+    """The rows of a file, or of every file of the domain's formats in a folder. Of several, one that cannot be read is reported alone.
+
+    alone: nothing else is read, so that a file that cannot be read ends the command (DataError).
+    """
     from molvae.dataset.read import files_in
 
-    if not Path(given).is_dir():
-        yield from _from_file(complaints, Path(given), given, domain, column, whole)
-        return
+    folder = Path(given).is_dir()
+    found: list[Entry] = []
     for path in files_in(Path(given), domain.readers):
         try:
-            yield from _from_file(complaints, path, str(path), domain, column, whole)
+            found += _from_file(complaints, path, str(path) if folder else given, domain, column, whole)
         except DataError as error:
-            complaints.add(str(path), error.why)
+            if alone and not folder:
+                raise
+            complaints.add(f"{path}:{error.line}" if error.line else str(path), error.why)
+    return found
 
 
 def _from_file(

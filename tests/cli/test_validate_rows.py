@@ -50,3 +50,16 @@ def test_an_sdf_keeps_its_rows(cli: Cli, tmp_path: Path) -> None:
     assert list(found["assay"]) == ["one value", "", "three value"]
     assert found["verdict"][1].startswith("parse: ")
     assert cli("validate", source, "--strict").code == 1
+
+
+def test_of_several_files_one_that_cannot_be_read_is_left_out(cli: Cli, tmp_path: Path) -> None:
+    good, empty, out = tmp_path / "good.smi", tmp_path / "empty.smi", tmp_path / "v.csv"
+    good.write_text("CCO first\nCCN second\n")
+    empty.write_text("")
+    done = cli("validate", empty, good, tmp_path / "absent.smi", "-o", out)
+    assert done.code == 0, done.err
+    assert "empty.smi" in done.err
+    assert "absent.smi" in done.err
+    assert list(pd.read_csv(out)["smiles"]) == ["CCO", "CCN"]
+    assert cli("validate", empty).code == 1
+    assert cli("validate", empty, tmp_path / "absent.smi").code == 1
