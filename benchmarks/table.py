@@ -27,6 +27,7 @@ HEADLINES: Mapping[str, tuple[str, ...]] = {
     "analogues": ("improvement",),
     "hits": ("scorer calls",),
     "docking": ("Vina",),
+    "crystal_representation": ("round trip",),
     "speed": ("training, molecules/s", "sampling, valid"),
 }
 # Comparisons by which something was chosen, folded apart.
