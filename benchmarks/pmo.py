@@ -113,9 +113,7 @@ def collect(options: argparse.Namespace, arguments: list[str]) -> None:
     seeds = {len(runs) for runs in found.values()}
     made = f"{'-'.join(str(n) for n in sorted({min(seeds), max(seeds)}))} run(s) a task, {options.definition} isomer scoring"
     whole = len(found) == len(TASKS)
-    rows.append(
-        Row(f"AUC top-10, sum of {len(found)} tasks", total, f"{made} (published: not always stated); {sums()}" if whole else made)
-    )
+    rows.append(Row(f"AUC top-10, sum of {len(found)} tasks", total, f"{made} (published: not always stated); {sums()}" if whole else made))
     counted = f"AUC top-10 where what fails the product's verdict counts 0, sum of {len(found)} tasks"
     rows.append(Row(counted, kept_total, f"{kept_total / total:.1%} of the sum above; no published system reports it"))
     seconds = [r["seconds"] - r["scorer_seconds"] for runs in found.values() for r in runs]
