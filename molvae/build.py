@@ -6,12 +6,12 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from molvae.config import Config
+from molvae.config import Config, override
 from molvae.errors import UnknownName
 from molvae.model import VAE, Shares
 from molvae.nn.condition import Budget, Condition
 from molvae.nn.decoders import Decoder, RecurrentDecoder
-from molvae.nn.encoders import Encoder, GraphEncoder, SequenceEncoder
+from molvae.nn.encoders import Encoder, GraphEncoder, SequenceEncoder, SequenceTransformer
 from molvae.nn.heads import PropertyHead
 from molvae.nn.latents import Gaussian, Latent, NoiseDial
 from molvae.nn.regularisers import KL, NoRegulariser, Regulariser
@@ -35,6 +35,11 @@ def domain(name: str) -> Domain[Any]:
     return maker(name)()
 
 
+def usual(name: str) -> Config:
+    """The settings that models of a domain have unless told otherwise. Raises UnknownName."""
+    return override(Config(domain=name), dict(domain(name).settings))
+
+
 def vae(config: Config, representation: Representation[Any]) -> VAE:
     """The model that a configuration describes, with fresh weights."""
     properties = len(representation.labels.names)
@@ -49,20 +54,28 @@ def vae(config: Config, representation: Representation[Any]) -> VAE:
         head,
         shares=shares,
         head_weight=config.heads.weight,
+        rules=representation.rules(),
+        longest=representation.target.longest,
     )
 
 
 def _encoder(config: Config, representation: Representation[Any]) -> Encoder:
     e = config.encoder
     graph = representation.domain.graph
+
+    def reader(tokens: int) -> SequenceEncoder | SequenceTransformer:
+        if e.sequence_kind == "transformer":
+            return SequenceTransformer(tokens, e.sequence_hidden, e.features, e.sequence_layers, e.sequence_heads)
+        return SequenceEncoder(tokens, e.sequence_embed, e.sequence_hidden, e.features)
+
     return Encoder(
         config.latent.width,
         e.features,
         e.view_dropout,
         e.alone,
-        SequenceEncoder(len(representation.source_bpe), e.sequence_embed, e.sequence_hidden, e.features) if "sequence" in e.views else None,
+        reader(len(representation.source_bpe)) if "sequence" in e.views else None,
         GraphEncoder(graph.node_sizes, graph.edge_sizes, e.graph_hidden, e.graph_layers, e.features) if "graph" in e.views else None,
-        SequenceEncoder(len(representation.target_bpe), e.sequence_embed, e.sequence_hidden, e.features) if "written" in e.views else None,
+        reader(len(representation.target_bpe)) if "written" in e.views else None,
     )
 
 

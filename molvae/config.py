@@ -38,9 +38,19 @@ class EncoderConfig(_Section):
     view_dropout: float = Field(0.05, ge=0, le=1 / 3, description="probability, for each view, that a record loses it in training")
     features: int = Field(384, ge=8, description="width of each view's feature vector")
     sequence_embed: int = Field(128, ge=4, description="token embedding width")
-    sequence_hidden: int = Field(256, ge=4, description="GRU width, each direction")
+    sequence_kind: Literal["gru", "transformer"] = Field("gru", description="reader of strings: 'gru' (both directions) or 'transformer'")
+    sequence_hidden: int = Field(256, ge=4, description="width: of each direction of a GRU, or of a transformer")
+    sequence_layers: int = Field(3, ge=1, description="layers of a transformer; a GRU has one")
+    sequence_heads: int = Field(4, ge=1, description="attention heads of a transformer; they must divide the width")
     graph_hidden: int = Field(128, ge=4, description="node feature width of the graph network")
     graph_layers: int = Field(4, ge=1, description="message-passing layers")
+
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> Self:
+        if self.sequence_kind == "transformer" and self.sequence_hidden % self.sequence_heads:
+            raise ValueError(f"sequence_hidden is {self.sequence_hidden} and sequence_heads {self.sequence_heads}: these must divide it")
+        return self
 
 
 class LatentConfig(_Section):

@@ -12,7 +12,9 @@ from molvae.nn.decoders import Context, Decoder, Drawn
 from molvae.nn.encoders import Encoder
 from molvae.nn.heads import PropertyHead
 from molvae.nn.latents import Latent
+from molvae.nn.masks import PrefixMask
 from molvae.nn.regularisers import Regulariser
+from molvae.protocols import Prefix
 from molvae.records import Batch, Code, GraphBatch, TokenBatch
 
 
@@ -37,7 +39,10 @@ class Parcel:
 
 
 class VAE(nn.Module):
-    """Conditional VAE. Axes: B batch, D latent, P properties (standardised by label_mean and label_std, both (P,))."""
+    """Conditional VAE. Axes: B batch, D latent, P properties (standardised by label_mean and label_std, both (P,)).
+
+    rules: the empty prefix of the grammar that every draw obeys, None for free draws. longest: tokens of a draw, at most.
+    """
 
     label_mean: Tensor
     label_std: Tensor
@@ -53,6 +58,8 @@ class VAE(nn.Module):
         *,
         shares: Shares | None = None,
         head_weight: float = 1.0,
+        rules: Prefix | None = None,
+        longest: int = 128,
     ) -> None:
         super().__init__()
         if regulariser.needs_moments and latent.dial:
@@ -63,6 +70,7 @@ class VAE(nn.Module):
         self.condition, self.decoder, self.head = condition, decoder, head
         self.shares = shares or Shares()
         self.head_weight = head_weight
+        self.rules, self.longest = rules, longest
         self.register_buffer("label_mean", torch.zeros(condition.properties))
         self.register_buffer("label_std", torch.ones(condition.properties))
 
@@ -98,7 +106,6 @@ class VAE(nn.Module):
         *,
         temperature: float = 1.0,
         guidance: float = 0.0,
-        max_length: int = 128,
         prefix: TokenBatch | None = None,
         generator: torch.Generator | None = None,
     ) -> Drawn:
@@ -110,8 +117,9 @@ class VAE(nn.Module):
             temperature=temperature,
             guidance=guidance,
             unconditional=free,
-            max_length=max_length,
+            max_length=self.longest,
             prefix=prefix,
+            mask=None if self.rules is None else PrefixMask(self.rules, z.shape[0]),
             generator=generator,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,16 @@ from molvae.records import Candidate, GraphArrays, Row
 R = TypeVar("R")
 
 
+class Prefix(Protocol):
+    """The beginning of a token sequence under a grammar. Immutable. V: size of the vocabulary."""
+
+    def allowed(self) -> NDArray[np.bool_]:
+        """Which tokens (V,) may come next, at least one while the end mark was not taken. Shared: do not change it."""
+
+    def advance(self, token: int) -> Prefix:
+        """The prefix that a token makes longer. Raises UsageError where it may not come next."""
+
+
 @dataclass(frozen=True)
 class SequenceView(Generic[R]):
     """One way to write a record as a string of symbols.
@@ -22,6 +32,10 @@ class SequenceView(Generic[R]):
     write: raises InvalidRecord where the record has no such string. symbols: ``"".join(symbols(s)) == s``.
     read: raises InvalidRecord; ``key(read(write(r))) == key(r)``. A view whose symbols depend on the data (whole ring systems as symbols)
     has learn: training strings -> what to keep in the checkpoint; and using: that -> the view with these symbols.
+
+    alphabet: every symbol there can be; such a view has them all as its tokens, none merged. grammar: strings of the tokens, id of the end mark,
+    what is asked by the names of ``Domain.constraints`` -> the empty prefix, whose every completion ``read`` accepts; it raises UsageError for
+    wishes that it cannot read or that nothing fulfils. longest: tokens a draw may have.
     """
 
     name: str
@@ -30,6 +44,9 @@ class SequenceView(Generic[R]):
     read: Callable[[str], R]
     learn: Callable[[Iterable[str]], list[str]] | None = None
     using: Callable[[Sequence[str]], SequenceView[R]] | None = None
+    alphabet: tuple[str, ...] = ()
+    grammar: Callable[[Sequence[str], int, Mapping[str, str]], Prefix] | None = None
+    longest: int = 128
 
 
 @dataclass(frozen=True)
@@ -110,7 +127,8 @@ class Domain(Generic[R]):
     UsageError. step: a cleaning step with arguments from ``name=arguments``. readers and exporters: file formats of the domain by suffix.
     draw: text -> SVG. features: records (n) -> non-negative counts (n, F) float32 for surrogates of a search, or None where there are none.
     sources: kind -> further endpoints, named ``kind:argument``. comparisons: of drawn records with reference ones. column: what a
-    record's text is called in tables.
+    record's text is called in tables. constraints: name -> what it means, of wishes that the grammar of the target string fulfils exactly.
+    settings: dotted settings of ``molvae.config`` in which this domain's models differ from the general defaults.
     """
 
     name: str
@@ -135,3 +153,5 @@ class Domain(Generic[R]):
     sources: Mapping[str, Source[R]] = field(default_factory=dict)
     comparisons: Sequence[Comparison[R]] = ()
     column: str = "text"
+    constraints: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)

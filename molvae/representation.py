@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from molvae.dataset.batches import Columns, batch_graphs, pad_rows, standardise
 from molvae.dataset.store import Store
 from molvae.errors import CheckpointError, InvalidRecord, UnknownName, UsageError
-from molvae.protocols import Domain, SequenceView
+from molvae.protocols import Domain, Prefix, SequenceView
 from molvae.records import Batch, TokenBatch
-from molvae.tokens import SymbolBPE
+from molvae.tokens import END, SymbolBPE
 
 R = TypeVar("R")
 
@@ -75,6 +75,8 @@ class Representation(Generic[R]):
             return _using(view, learnt)
 
         def learn(view: SequenceView[R], size: int) -> SymbolBPE:
+            if view.alphabet:
+                return SymbolBPE(view.alphabet, ())
             texts = (t for t in store.texts(view.name, rows) if t)
             return SymbolBPE.train((view.symbols(t) for t in texts), size)
 
@@ -175,6 +177,22 @@ class Representation(Generic[R]):
         if not text:
             raise InvalidRecord(text, "the decoder wrote an empty string")
         return self.target.read(text)
+
+    def rules(self, asked: Mapping[str, str] | None = None) -> Prefix | None:
+        """The empty prefix under the target's grammar with what is asked by the names of ``Domain.constraints``; None where there is none.
+
+        Raises UsageError for names that the domain does not know, and for wishes that cannot be read or fulfilled.
+        """
+        wishes = dict(asked or {})
+        known = self.domain.constraints if self.target.grammar is not None else {}
+        if unknown := [name for name in wishes if name not in known]:
+            what = f"it has {', '.join(known)}" if known else "it has none"
+            raise UsageError(f"{unknown[0]!r} is no constraint of the {self.domain.name} domain's {self.target.name} strings; {what}")
+        if self.target.grammar is None:
+            return None
+        bpe = self.target_bpe
+        tokens = [*[""] * (END + 1), *("".join(bpe.token_symbols(number)) for number in range(END + 1, len(bpe)))]
+        return self.target.grammar(tokens, END, wishes)
 
     # --- storage -------------------------------------------------------------------------------------------------------------------
 

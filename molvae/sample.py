@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,6 +35,14 @@ class Sampler:
         self.representation = representation
         self.validator = validator
         self.exemplars = exemplars
+
+    def within(self, constraints: Mapping[str, str]) -> Sampler:
+        """A sampler of the same model whose every draw fulfils the constraints (``Domain.constraints``) exactly. Raises UsageError."""
+        if not constraints:
+            return self
+        model = copy.copy(self.model)  # the same weights under other rules
+        model.rules = self.representation.rules(constraints)
+        return Sampler(model, self.representation, self.validator, self.exemplars)
 
     # --- proposing -----------------------------------------------------------------------------------------------------------------
 

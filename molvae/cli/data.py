@@ -108,7 +108,6 @@ class Wish:
 def carry_out(state: State, wish: Wish, out: Path) -> Store:
     """Fetch what has a card, then prepare everything as one data set in ``out``, with progress bars."""
     from molvae import build, catalog
-    from molvae.config import Config
     from molvae.dataset import prepare
     from molvae.dataset.read import files_in
 
@@ -123,7 +122,7 @@ def carry_out(state: State, wish: Wish, out: Path) -> Store:
             wish.units = card.units
         domain = build.domain(wish.domain)
         paths = [file for path in paths for file in files_in(path, domain.readers)]
-        defaults = tuple(p for p in Config().condition.properties if p in domain.properties)
+        defaults = tuple(p for p in build.usual(wish.domain).condition.properties if p in domain.properties)
         return prepare(
             build.maker(wish.domain),
             paths,

@@ -43,6 +43,7 @@ def train(
     ] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="SECTION.SETTING=VALUE", help="One setting; repeat it.")] = None,
     properties: Annotated[str | None, typer.Option(help="Labels to condition on, comma-separated.")] = None,
+    domain: Annotated[str, typer.Option(help="Kind of matter; a data set's card, or a prepared one, knows its own.")] = "molecules",
     out: Annotated[Path | None, typer.Option(help="Folder for the run.", show_default="NAME-model")] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Train so long instead of a number of steps.")] = None,
     start: Annotated[str | None, typer.Option(metavar="MODEL", help="Begin with this model's weights and vocabularies.")] = None,
@@ -65,7 +66,7 @@ def train(
             state.note(f"{folder}: the run ended before its first saved state; it begins anew")
     first = None if start is None else find(start)
     file = config or (folder / "config.toml" if resume else None) or (None if first is None else first / "config.toml")
-    chosen = settle(state, file, settings or [], properties, minutes)
+    chosen = settle(state, file, settings or [], properties, minutes, kind_of(data) or domain)
     given = properties is not None or file is not None or any(s.startswith("condition.properties") for s in settings or [])
     chosen, store = prepared(state, data, chosen, folder, given)
     with state.progress() as bars:
@@ -84,11 +85,27 @@ def train(
         raise typer.Exit(1)
 
 
-def settle(state: State, file: Path | None, settings: list[str], properties: str | None, minutes: float | None) -> Config:
-    """The configuration: a file, else the defaults, with what the command line says on top."""
+def kind_of(data: str) -> str | None:
+    """The domain of a data set that knows its own: a prepared one, or one with a card."""
+    from molvae import catalog
+    from molvae.dataset import Store
+    from molvae.dataset.store import MANIFEST
+
+    if (Path(data) / MANIFEST).exists():
+        return Store.open(data).domain
+    return catalog.describe(data).domain if data in catalog.list_datasets() else None
+
+
+def settle(
+    state: State, file: Path | None, settings: list[str], properties: str | None, minutes: float | None, domain: str = "molecules"
+) -> Config:
+    """The configuration: a file, else the domain's defaults, with what the command line says on top. Raises UsageError where they differ."""
+    from molvae import build
     from molvae import config as toml
 
-    base = toml.Config() if file is None else toml.load(file)
+    base = build.usual(domain) if file is None else toml.load(file)
+    if base.domain != domain:
+        raise UsageError(f"settings for {base.domain}, but the data are {domain}; give settings and data of one kind, or --domain {base.domain}")
     changes: dict[str, Any] = {}
     if properties is not None:
         changes["condition.properties"] = list(parse.names(properties))
@@ -104,7 +121,7 @@ def settle(state: State, file: Path | None, settings: list[str], properties: str
 
 def prepared(state: State, data: str, config: Config, folder: Path, properties_given: bool) -> tuple[Config, Store]:
     """The prepared data set: opened where ``data`` is one, else made beside the run. Its own labels condition where none were asked."""
-    from molvae import build, catalog
+    from molvae import build
     from molvae.config import override
     from molvae.dataset import Store
     from molvae.dataset.store import MANIFEST
@@ -116,11 +133,10 @@ def prepared(state: State, data: str, config: Config, folder: Path, properties_g
         return config, store
     if Path(data).is_dir():
         raise UsageError(f"--data {data}: a folder without a prepared data set; make one with 'molvae data prepare', or give a file")
-    kind = catalog.describe(data).domain if data in catalog.list_datasets() else config.domain
-    known = build.domain(kind).properties
+    known = build.domain(config.domain).properties
     computed = tuple(p for p in config.condition.properties if p in known)
     labels = ",".join(p for p in config.condition.properties if p not in known) or "none"
-    wish = Wish([data], computed, labels=labels, seed=config.train.seed, domain=kind)
+    wish = Wish([data], computed, labels=labels, seed=config.train.seed, domain=config.domain)
     place = folder.with_name(folder.name + ".data")
     state.note(f"preparing {data} in {place}")
     store = carry_out(state, wish, place)
@@ -162,15 +178,18 @@ def again(data: str, folder: Path) -> str:
 def config(
     context: typer.Context,
     out: Annotated[Path | None, typer.Option(help="Write it to this file.", show_default="standard output")] = None,
+    domain: Annotated[str, typer.Option(help="Kind of matter, whose usual settings are printed.")] = "molecules",
 ) -> None:
     """Print every setting of a model and its training as TOML, with what it means."""
+    from molvae import build
     from molvae import config as toml
     from molvae.report.write import write_bytes
 
     state = state_of(context)
+    usual = build.usual(domain)
     if state.json:
-        state.result(toml.Config().model_dump())
-    text = toml.dump(toml.Config())
+        state.result(usual.model_dump())
+    text = toml.dump(usual)
     if out is not None:
         write_bytes(out, text.encode())
         state.show(f"written: {out}")

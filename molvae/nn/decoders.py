@@ -105,7 +105,9 @@ class Decoder(nn.Module, ABC):
             token = _chosen(log_p, temperature, generator)
             if prefix is not None and step < prefix.tokens.shape[1]:
                 given = prefix.tokens[live, step]
-                token = torch.where(given != PAD, given, token)
+                # What a mask forbids is not written, whoever asks for it.
+                open_ = (given != PAD) & (log_p.gather(1, given[:, None]).squeeze(1) > -torch.inf)
+                token = torch.where(open_, given, token)
             score[live] += log_p.gather(1, token[:, None]).squeeze(1).double()
             if mask is not None:
                 mask.advance(token)

@@ -53,6 +53,36 @@ class SequenceEncoder(nn.Module):
         return features
 
 
+class SequenceTransformer(nn.Module):
+    """Bidirectional transformer over tokens (Vaswani et al. 1706.03762), normalised first, pooled by mean and maximum: TokenBatch -> (B, H).
+
+    Places are learnt; those beyond ``PLACES`` share the last one.
+    """
+
+    PLACES = 512
+
+    def __init__(self, vocabulary: int, hidden: int, features: int, layers: int, heads: int) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(vocabulary, hidden)
+        self.place = nn.Parameter(torch.randn(self.PLACES, hidden) * 0.1)
+        layer = nn.TransformerEncoderLayer(hidden, heads, 4 * hidden, 0.0, "gelu", batch_first=True, norm_first=True)
+        # Without nested tensors training and evaluation take the same path, so that a seed fixes both.
+        self.layers = nn.TransformerEncoder(layer, layers, nn.LayerNorm(hidden), enable_nested_tensor=False)
+        self.out = nn.Sequential(nn.Linear(2 * hidden, features), nn.SiLU())
+
+    def forward(self, batch: TokenBatch) -> Tensor:
+        width = max(1, batch.tokens.shape[1])
+        steps = torch.arange(width, device=batch.tokens.device)
+        length = batch.lengths.clamp(min=1)
+        real = (steps < length[:, None])[..., None]
+        x = self.embed(batch.tokens) + self.place[steps.clamp(max=self.PLACES - 1)]
+        x = self.layers(x, src_key_padding_mask=~real.squeeze(-1)).float()
+        mean = (x * real).sum(1) / length[:, None]
+        peak = x.masked_fill(~real, -torch.inf).amax(1)
+        features: Tensor = self.out(torch.cat([mean, peak], dim=-1))
+        return features
+
+
 class GraphEncoder(nn.Module):
     """Graph isomorphism network with edge features (GINE: Hu et al. 1905.12265), pooled by sum, mean and maximum: GraphBatch -> (B, H)."""
 
@@ -97,9 +127,9 @@ class Encoder(nn.Module):
         features: int,
         view_dropout: float,
         alone: Sequence[float],
-        sequence: SequenceEncoder | None = None,
+        sequence: SequenceEncoder | SequenceTransformer | None = None,
         graph: GraphEncoder | None = None,
-        written: SequenceEncoder | None = None,
+        written: SequenceEncoder | SequenceTransformer | None = None,
     ) -> None:
         super().__init__()
         count = (sequence is not None) + (graph is not None) + (written is not None)

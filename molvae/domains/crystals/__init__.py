@@ -1,20 +1,46 @@
 """The domain of crystals: CIF in, Wyckoff sequences and CIF out."""
 
-from molvae.domains.crystals.structure import WYCKOFF, Crystal, group, parse, write
-from molvae.protocols import Domain
+from typing import Any
+
+from molvae.domains.crystals.structure import Crystal, group, parse, read_text, write
+from molvae.domains.crystals.wyckoff import symbols
+from molvae.protocols import Domain, SequenceView
 
 __all__ = ["Crystal", "domain"]
+
+NAME = "wyckoff"
+SETTINGS: dict[str, Any] = {
+    "representation.source": NAME,
+    "representation.target": NAME,
+    "encoder.views": ("sequence", "graph"),
+    "encoder.alone": (0.2, 0.1),
+    "encoder.sequence_kind": "transformer",
+    "encoder.sequence_hidden": 128,
+    "encoder.features": 256,
+    "encoder.graph_layers": 3,
+    "decoder.kind": "transformer",
+    "decoder.embed": 128,
+    "decoder.hidden": 192,
+    "decoder.layers": 3,
+    "decoder.heads": 6,
+    "decoder.dropout": 0.1,
+    "condition.properties": ("density", "volume_per_atom"),
+}
+"""Chosen for sets of thousands of crystals; see ``benchmarks/results``."""
 
 
 def domain() -> Domain[Crystal]:
     """Crystals: the encoder reads Wyckoff sequences and periodic graphs, the decoder writes Wyckoff sequences."""
     # Imported here, because the checks' and properties' tables are not needed for parsing alone.
+    from molvae.domains.crystals.asked import ALPHABET, CONSTRAINTS, start
     from molvae.domains.crystals.checks import CHECKS
     from molvae.domains.crystals.files import READERS, step, write_cif
     from molvae.domains.crystals.graph import GRAPH
     from molvae.domains.crystals.identity import QUERIES, features, key, similarity
     from molvae.domains.crystals.properties import PROPERTIES
 
+    # 320: thirty orbits without symmetry.
+    view = SequenceView(NAME, write=write, symbols=symbols, read=read_text, alphabet=ALPHABET, grammar=start, longest=320)
     return Domain(
         name="crystals",
         parse=parse,
@@ -22,9 +48,9 @@ def domain() -> Domain[Crystal]:
         key=key,
         group=group,
         similarity=similarity,
-        sequences={WYCKOFF.name: WYCKOFF},
-        source=WYCKOFF.name,
-        target=WYCKOFF.name,
+        sequences={NAME: view},
+        source=NAME,
+        target=NAME,
         graph=GRAPH,
         checks=CHECKS,
         properties=PROPERTIES,
@@ -34,5 +60,7 @@ def domain() -> Domain[Crystal]:
         readers=READERS,
         exporters={".cif": write_cif},
         features=features,
-        column="wyckoff",
+        column=NAME,
+        constraints=CONSTRAINTS,
+        settings=SETTINGS,
     )

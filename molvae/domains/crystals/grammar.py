@@ -123,6 +123,20 @@ class State:
         return self.phase == Phase.DONE
 
 
+_MOST_MASKS = 20_000  # kept at a time; one has as many bytes as there are tokens
+
+
+def _question(state: State) -> tuple[object, ...]:
+    """All that the mask of a state depends on."""
+    if state.phase in (Phase.LETTER, Phase.ELEMENT):
+        at = state.last if state.phase == Phase.LETTER else state.letter
+        return state.phase, state.group, at, state.atoms, state.missing, state.targets
+    if state.phase in (Phase.COARSE, Phase.FINE):
+        angles = state.angles if state.kinds[0] == ANGLE else ()
+        return state.phase, state.kinds[0], state.coarse if state.phase == Phase.FINE and state.kinds[0] != COORDINATE else 0, angles
+    return (state.phase,)
+
+
 class Grammar:
     """The legal next tokens of Wyckoff texts.
 
@@ -143,11 +157,15 @@ class Grammar:
             kind: np.array([ids.get(f"{kind}{i:02d}", -1) for i in range(BINS)]) for kind in (COORDINATE, VOLUME, RATIO, ANGLE, FINE)
         }
         self._known = frozenset(self._letter)
+        self._masks: dict[tuple[object, ...], Mask] = {}
         self._elements = self._usable()
         self._targets = self._alternatives()
         self._groups = tuple(number for number in self._group if self._opens(number))
         if not self._groups:
             raise UsageError("no crystal fulfils these constraints together; allow more space groups, atoms or formula units")
+
+    def __deepcopy__(self, memo: object) -> Grammar:
+        return self  # nothing about it changes, and copies of models share it
 
     def start(self) -> State:
         """The empty prefix."""
@@ -202,7 +220,15 @@ class Grammar:
     # --- the mask ------------------------------------------------------------------------------------------------------------------
 
     def allowed(self, state: State) -> Mask:
-        """Which tokens (V,) may follow a prefix."""
+        """Which tokens (V,) may follow a prefix. Shared: do not change it."""
+        if (found := self._masks.get(question := _question(state))) is None:
+            if len(self._masks) >= _MOST_MASKS:
+                self._masks.clear()
+            found = self._masks[question] = self._allowed(state)
+            found.flags.writeable = False
+        return found
+
+    def _allowed(self, state: State) -> Mask:
         mask = np.zeros(self.size, bool)
         if state.phase == Phase.GROUP:
             mask[[self._group[number] for number in self._groups]] = True

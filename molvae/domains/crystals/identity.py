@@ -105,7 +105,8 @@ def similarity(crystal: Crystal, others: Sequence[Crystal]) -> list[float]:
     return [float(share) for share in sum(shares) / len(shares)]
 
 
-def _symbols(text: str) -> frozenset[int]:
+def element_numbers(text: str) -> frozenset[int]:
+    """Atomic numbers of symbols with commas or hyphens between. Raises UsageError."""
     names = [name for name in text.replace("-", ",").replace(" ", ",").split(",") if name]
     if unknown := [name for name in names if name not in NUMBER]:
         raise UsageError(f"{unknown[0]!r} is no element; wanted symbols such as Sr,Ti,O")
@@ -137,12 +138,12 @@ class _InGroup:
 
 def has_elements(text: str) -> Callable[[Crystal], bool]:
     """A test for all of some elements: ``Sr,Ti``. Raises UsageError for other words."""
-    return _Has(_symbols(text), exact=False)
+    return _Has(element_numbers(text), exact=False)
 
 
 def chemical_system(text: str) -> Callable[[Crystal], bool]:
     """A test for exactly these elements: ``Sr-Ti-O``. Raises UsageError for other words."""
-    return _Has(_symbols(text), exact=True)
+    return _Has(element_numbers(text), exact=True)
 
 
 def space_groups(text: str) -> frozenset[int]:

@@ -20,7 +20,6 @@ from molvae.domains.crystals.neighbours import neighbours
 from molvae.domains.crystals.symmetry import Floats
 from molvae.domains.crystals.wyckoff import ELEMENTS, LARGEST_VOLUME, MOST_ATOMS, NUMBER, SMALLEST_VOLUME, Cell, Description
 from molvae.errors import InvalidRecord
-from molvae.protocols import SequenceView
 
 if TYPE_CHECKING:
     from pymatgen.core.composition import Composition
@@ -239,5 +238,3 @@ def read_text(text: str) -> Crystal:
     """The crystal of a Wyckoff text alone. Raises InvalidRecord."""
     return crystal_of(wyckoff.read(text))
 
-
-WYCKOFF: SequenceView[Crystal] = SequenceView("wyckoff", write=write, symbols=wyckoff.symbols, read=read_text)
