@@ -18,8 +18,9 @@ from molvae.errors import InvalidRecord, UsageError
 from molvae.metrics import pareto_front
 from molvae.records import Candidate
 from molvae.report import figures
-from molvae.report.page import Step, Value, insert, template
+from molvae.report.page import Step, Value
 from molvae.report.properties import NAN, PropertyRequest, number, spread
+from molvae.report.templating import insert, template
 from molvae.report.write import write_bytes
 
 TOP = 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -72,7 +73,7 @@ def _edges(scene: Scene, frame: _Frame) -> list[tuple[float, str]]:
     style = 'stroke="currentColor" stroke-opacity=".55" stroke-linecap="round"'
     for i, j in EDGES:
         points = np.linspace(scene.corners[i], scene.corners[j], PARTS + 1)
-        for start, end in zip(points[:-1], points[1:], strict=True):
+        for start, end in pairwise(points):
             middle = (start + end) / 2
             if (np.linalg.norm(scene.centres - middle, axis=1) > scene.radii).all():
                 pieces.append((float(middle[2]), _line(frame.at(start), frame.at(end), style)))
