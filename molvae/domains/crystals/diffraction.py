@@ -16,7 +16,7 @@ FAINTEST = 0.5  # % of the strongest peak; fainter ones are not drawn
 LABELS = 6
 WIDTH, HEIGHT = 320, 132
 _LEFT, _RIGHT, _TOP, _BOTTOM = 12.0, 308.0, 26.0, 102.0
-_APART = 26.0  # pixels between two labels
+_APART, _HALF = 26.0, 11.0  # pixels between two labels, and from a label's middle to its side
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,16 @@ def _axis() -> str:
     return f'<path d="{lines}" stroke="currentColor" stroke-opacity=".5" fill="none"/>{names}{title}'
 
 
+def _far(one: Peak, other: Peak, pixels: float) -> bool:
+    return abs(_x(one.angle) - _x(other.angle)) >= pixels
+
+
 def _labels(shown: Sequence[Peak]) -> str:
-    """Miller indices over the strongest peaks whose labels do not meet."""
+    """Miller indices over the strongest peaks whose labels meet neither each other nor a higher peak."""
     told: list[Peak] = []
     for peak in sorted(shown, key=lambda peak: -peak.intensity):
-        if len(told) < LABELS and all(abs(_x(peak.angle) - _x(other.angle)) >= _APART for other in told):
+        clear = all(other.intensity <= peak.intensity or _far(peak, other, _HALF) for other in shown)
+        if len(told) < LABELS and clear and all(_far(peak, other, _APART) for other in told):
             told.append(peak)
     places = ((min(max(_x(peak.angle), 14.0), WIDTH - 14.0), _y(peak.intensity) - 4, peak.indices) for peak in told)
     return "".join(f'<text x="{x:.1f}" y="{y:.1f}">{indices}</text>' for x, y, indices in places)

@@ -2,6 +2,7 @@
 (() => {
   // Browsers keep about 16 WebGL contexts, so one viewer serves all cards and moves to the one that is looked at.
   const WAIT = 150; // ms; a pointer that only passes over the cards starts nothing
+  const FILL = 1.7; // zoomTo leaves much room; with this a cell that turns still fits
   const still = window.matchMedia("(prefers-reduced-motion: reduce)");
   let stage = null, viewer = null, host = null, timer = 0, broken = false;
 
@@ -34,6 +35,7 @@
     viewer.resize();
     viewer.setView([0, 0, 0, 0, 0, 0, 0, 1]); // as drawn: the scene is turned already
     viewer.zoomTo();
+    viewer.zoom(FILL);
     viewer.render();
     viewer.spin(still.matches ? false : "y", 0.6);
   };
