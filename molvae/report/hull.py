@@ -113,7 +113,7 @@ def _caption(name: str, energy: float, above: float, compounds: int, reference: 
     if not compounds:
         return f"{name}: {energy:.3f} eV/atom from the elements".replace("-", "−"), f"no compound of this system{where}: no hull"
     words = f"{name}: {abs(above):.3f} eV/atom {'above' if above >= 0 else 'below'} the hull"
-    return words, f"{compounds} {'compound' if compounds == 1 else 'compounds'} of this system{where}"
+    return words, f"{compounds} {'entry' if compounds == 1 else 'entries'} of this system{where}"
 
 
 def _text(x: float, y: float, words: str, style: str = "") -> str:
@@ -130,13 +130,13 @@ def _diamond(x: float, y: float) -> str:
 
 
 def _names(places: Sequence[tuple[float, float, str, str]], near: tuple[float, float]) -> list[str]:
-    """Names at x, y with an anchor, those next to the candidate first; one that would cover another is left out."""
-    shown: list[tuple[float, float, float]] = []
+    """Names at x, y with an anchor, those next to the candidate first; one that would cover another, or the candidate, is left out."""
+    shown = [(near[0], 5.5, near[1])]
     parts = []
     for x, y, anchor, name in sorted(set(places), key=lambda p: (math.hypot(p[0] - near[0], p[1] - near[1]), p)):
         half = 3.2 * len(name)
         middle = x + {"start": half, "middle": 0.0, "end": -half}[anchor]
-        if len(shown) < MOST_NAMES and all(abs(middle - a) > half + b or abs(y - c) > 10 for a, b, c in shown):
+        if len(shown) <= MOST_NAMES and all(abs(middle - a) > half + b or abs(y - c) > 10 for a, b, c in shown):
             shown.append((middle, half, y))
             parts.append(_text(x, y, name, f'text-anchor="{anchor}"'))
     return parts
