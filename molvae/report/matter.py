@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from markupsafe import Markup
 
@@ -20,19 +21,33 @@ class Matter:
     figures: tuple[tuple[str, Markup, str], ...] = ()
 
 
-def matter_of(
-    text: str,
-    scene: Callable[[str], str] | None,
-    facts: Callable[[str], Mapping[str, str]] | None,
-    figures: Mapping[str, Callable[[str], str]],
-) -> Matter:
-    """All that can be shown of a text. A text that is no record gives nothing; its card says so in place of the drawing."""
+class Showing(Protocol):
+    """The data of a page, as far as it says what its cards show beside a drawing; see ``ReportData``."""
+
+    @property
+    def scene(self) -> Callable[[str], str] | None: ...
+    @property
+    def told(self) -> Callable[[str], Mapping[str, str]] | None: ...
+    @property
+    def card_figures(self) -> Mapping[str, Callable[[str], str]]: ...
+    @property
+    def max_figures(self) -> int: ...
+
+
+def rich(page: Showing) -> bool:
+    """Whether the cards show more than a drawing and values."""
+    return page.scene is not None or page.told is not None or bool(page.card_figures)
+
+
+def matter_on(page: Showing, rank: int, text: str) -> Matter:
+    """All that the card of this rank shows. A text that is no record gives nothing; its card says so in place of the drawing."""
     try:
-        shown = "" if scene is None else scene(text)
-        told = () if facts is None else tuple(facts(text).items())
+        scene = "" if page.scene is None else page.scene(text)
+        facts = () if page.told is None else tuple(page.told(text).items())
     except InvalidRecord:
         return Matter()
-    return Matter(shown, told, tuple(_figure(name, draw, text) for name, draw in figures.items()))
+    figures = page.card_figures if rank <= page.max_figures else {}
+    return Matter(scene, facts, tuple(_figure(name, draw, text) for name, draw in figures.items()))
 
 
 def viewer() -> Markup:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from molvae.errors import InvalidRecord
 from molvae.records import Candidate
 from molvae.report import figures
-from molvae.report.matter import Matter, matter_of, viewer
+from molvae.report.matter import Matter, matter_on, rich, viewer
 from molvae.report.properties import NAN, PropertyRequest, PropertyStatistics, asked, inside_all, measured, number, spread, statistics
 from molvae.report.templating import insert, template
 from molvae.report.write import write_bytes
@@ -123,11 +123,6 @@ def render_page(data: ReportData) -> str:
     )
 
 
-def rich(data: ReportData) -> bool:
-    """Whether the cards show more than a drawing and values."""
-    return data.scene is not None or data.told is not None or bool(data.card_figures)
-
-
 def _facts(data: ReportData) -> list[tuple[str, str]]:
     facts = [
         ("Model", f"{data.model_name} {data.model_version}".strip()),
@@ -215,7 +210,7 @@ def _card(data: ReportData, rank: int, candidate: Candidate) -> Card:
         extra=extra,
         state=state,
         sort=tuple(f"{n:.9g}" if math.isfinite(n) else "" for n in numbers),
-        matter=matter_of(candidate.text, data.scene, data.told, data.card_figures if rank <= data.max_figures else {}),
+        matter=matter_on(data, rank, candidate.text),
     )
 
 

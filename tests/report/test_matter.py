@@ -8,12 +8,14 @@ import json
 import re
 from importlib.resources import files
 
+import numpy as np
 import pytest
 
 from molvae.build import domain
 from molvae.errors import UsageError
 from molvae.records import Candidate, Verdict
 from molvae.report import PropertyRequest, ReportData, render_page
+from molvae.report.search import SearchReport, render_search_page
 from molvae.report.templating import vendored
 from tests.report.test_page import Page, draw
 
@@ -104,3 +106,24 @@ def test_the_viewer_is_the_published_one_with_its_licence() -> None:
     folder = files("molvae.report") / "vendor" / "3dmol"
     assert hashlib.sha256((folder / "3Dmol-min.js").read_bytes()).hexdigest() == PUBLISHED
     assert "BSD-3-Clause" in (folder / "LICENSE").read_text(encoding="utf-8")
+
+
+def test_the_page_of_a_search_shows_the_same(data: ReportData) -> None:
+    search = SearchReport(
+        title="search",
+        calls=np.arange(1, 4),
+        scores=np.array([0.1, 0.2, 0.3]),
+        feasible=np.ones(3, bool),
+        origins=["drawn"] * 3,
+        candidates=data.candidates,
+        draw=data.draw,
+    )
+    plain = render_search_page(search)
+    assert [tag for tag, _ in Page(plain).tags].count("script") == 0
+    assert "script-src" not in plain
+    rich = render_search_page(dataclasses.replace(search, scene=data.scene, told=data.told, card_figures=data.card_figures))
+    page = Page(rich)
+    assert page.open == []
+    assert len([attrs for _, attrs in page.tags if "data-scene" in attrs]) == len(page.having("told")) == len(page.having("small")) == 3
+    assert [tag for tag, _ in page.tags].count("script") == 1
+    assert "script-src 'unsafe-inline'" in rich
