@@ -125,7 +125,9 @@ class Domain(Generic[R]):
     sequences: the encoder's and the decoder's strings by name; source, target: the defaults among them.
     similarity: in [0, 1], 1 for identical records. queries: kind -> (text -> test of a record), such as substructures; a bad text raises
     UsageError. step: a cleaning step with arguments from ``name=arguments``. readers and exporters: file formats of the domain by suffix.
-    draw: text -> SVG. features: records (n) -> non-negative counts (n, F) float32 for surrogates of a search, or None where there are none.
+    draw: text -> SVG. scene: text -> JSON of what a 3D viewer shows: colours and radii of elements, balls, sticks, lines. facts: text ->
+    name -> value in words, such as symmetry. figures: name -> (text -> SVG), such as a diffraction pattern. All raise InvalidRecord.
+    features: records (n) -> non-negative counts (n, F) float32 for surrogates of a search, or None where there are none.
     sources: kind -> further endpoints, named ``kind:argument``. comparisons: of drawn records with reference ones. column: what a
     record's text is called in tables. constraints: name -> what it means, of wishes that the grammar of the target string fulfils exactly.
     settings: dotted settings of ``molvae.config`` in which this domain's models differ from the general defaults.
@@ -149,6 +151,9 @@ class Domain(Generic[R]):
     readers: Mapping[str, Callable[[Path], Iterator[Row]]] = field(default_factory=dict)
     exporters: Mapping[str, Callable[[Sequence[Candidate], Path], None]] = field(default_factory=dict)
     draw: Callable[[str], str] | None = None
+    scene: Callable[[str], str] | None = None
+    facts: Callable[[str], Mapping[str, str]] | None = None
+    figures: Mapping[str, Callable[[str], str]] = field(default_factory=dict)
     features: Callable[[Sequence[R]], NDArray[np.float32]] | None = None
     sources: Mapping[str, Source[R]] = field(default_factory=dict)
     comparisons: Sequence[Comparison[R]] = ()

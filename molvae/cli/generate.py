@@ -227,6 +227,9 @@ def write_report(state: State, model: Model, ask: Ask, found: Generation, reques
         settings=shown | {"acceptance": f"{found.acceptance:.1%} of draws"},
         text_label=model.domain.column,
         table_name=ask.outputs[0].name if ask.outputs else "",
+        scene=model.domain.scene,
+        told=model.domain.facts,
+        card_figures=model.domain.figures,
     )
     write_page(ask.report, data)
     state.show(f"written: {ask.report}")

@@ -87,6 +87,9 @@ def _data(model: Model, objective: Objective, found: Optimised, options: Mapping
         failures=found.failures,
         facts={"Model": f"{model.name} {model.version}".strip(), "Date": date.today().isoformat()} | _settings(options),
         text_label=model.domain.column,
+        scene=model.domain.scene,
+        told=model.domain.facts,
+        card_figures=model.domain.figures,
     )
     return replace(data, steps=_steps(found, data, options), summary=_summary(found, data, options))
 

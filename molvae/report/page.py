@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from molvae.errors import InvalidRecord
 from molvae.records import Candidate
 from molvae.report import figures
+from molvae.report.matter import Matter, matter_on, rich, viewer
 from molvae.report.properties import NAN, PropertyRequest, PropertyStatistics, asked, inside_all, measured, number, spread, statistics
+from molvae.report.templating import insert, template
 from molvae.report.write import write_bytes
 
 
@@ -39,6 +39,8 @@ class ReportData:
     drawing. properties: those to report, the asked ones first. constraints: in words. seed: of the run. date: as it shall be read.
     settings: further name -> value lines of the summary. text_label: what the text is ("SMILES"). table_name: the file that holds every
     candidate, to which the page refers. max_cards: how many cards are drawn. labels: extra column -> shown name (and unit).
+    scene, told, card_figures: what else the domain shows of a card's text, as its ``scene``, ``facts`` and ``figures``; further figures, such
+    as a hull, may join them. max_figures: how many cards get figures, which take time.
     """
 
     title: str
@@ -56,6 +58,10 @@ class ReportData:
     table_name: str = ""
     max_cards: int = 60
     labels: Mapping[str, str] = field(default_factory=dict)
+    scene: Callable[[str], str] | None = None
+    told: Callable[[str], Mapping[str, str]] | None = None
+    card_figures: Mapping[str, Callable[[str], str]] = field(default_factory=dict)
+    max_figures: int = 24
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,7 @@ class Card:
     extra: tuple[tuple[str, str], ...]
     state: str
     sort: tuple[str, ...]
+    matter: Matter
 
 
 def write_page(path: Path | str, data: ReportData) -> None:
@@ -102,8 +109,10 @@ def render_page(data: ReportData) -> str:
     """The page as HTML text. Whatever comes from the user is escaped; the page loads nothing and sends nothing."""
     return template("page.html.j2").render(
         data=data,
-        style=insert("page.css"),
+        style=insert("page.css", *(["matter.css"] if rich(data) else [])),
         script=insert("page.js"),
+        viewer=viewer() if data.scene is not None else None,
+        rich=rich(data),
         facts=_facts(data),
         steps=_steps(data.funnel),
         rows=[statistics(data.candidates, request) for request in data.properties],
@@ -112,21 +121,6 @@ def render_page(data: ReportData) -> str:
         sort_keys=_sort_keys(data),
         cards=[_card(data, rank, c) for rank, c in enumerate(data.candidates[: data.max_cards], start=1)],
     )
-
-
-def template(name: str) -> Template:
-    """The template of that name, which escapes whatever it is not handed as Markup and knows the filter ``number``."""
-    environment = Environment(
-        loader=PackageLoader("molvae.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["number"] = number
-    return environment.get_template(name)
-
-
-def insert(*names: str) -> Markup:
-    """Files beside the templates, such as styles, one after the other, as they are."""
-    folder = files("molvae.report") / "templates"
-    return Markup("".join((folder / name).read_text(encoding="utf-8") for name in names))
 
 
 def _facts(data: ReportData) -> list[tuple[str, str]]:
@@ -216,6 +210,7 @@ def _card(data: ReportData, rank: int, candidate: Candidate) -> Card:
         extra=extra,
         state=state,
         sort=tuple(f"{n:.9g}" if math.isfinite(n) else "" for n in numbers),
+        matter=matter_on(data, rank, candidate.text),
     )
 
 

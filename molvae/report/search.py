@@ -18,8 +18,10 @@ from molvae.errors import InvalidRecord, UsageError
 from molvae.metrics import pareto_front
 from molvae.records import Candidate
 from molvae.report import figures
-from molvae.report.page import Step, Value, insert, template
+from molvae.report.matter import Matter, matter_on, rich, viewer
+from molvae.report.page import Step, Value
 from molvae.report.properties import NAN, PropertyRequest, number, spread
+from molvae.report.templating import insert, template
 from molvae.report.write import write_bytes
 
 TOP = 100
@@ -37,7 +39,8 @@ class SearchReport:
     InvalidRecord it raises is shown in place of the drawing. properties: what was asked of each endpoint. goals: name and wish of each
     term, in words; constraints: in words. codes (m, D): latent codes of some of the records, code_rows (m,): which. steps: (label, count),
     the first being all. failures: reason -> evaluations lost. facts: name -> value lines of the head. summary: the same for the table.
-    file_names: the tables beside the page. date: as it shall be read. Raises UsageError where lengths differ.
+    file_names: the tables beside the page. date: as it shall be read. scene, told, card_figures, max_figures: as in ``ReportData``.
+    Raises UsageError where lengths differ.
     """
 
     title: str
@@ -62,6 +65,10 @@ class SearchReport:
     text_label: str = "text"
     file_names: Sequence[str] = ()
     max_cards: int = 60
+    scene: Callable[[str], str] | None = None
+    told: Callable[[str], Mapping[str, str]] | None = None
+    card_figures: Mapping[str, Callable[[str], str]] = field(default_factory=dict)
+    max_figures: int = 24
 
     def __post_init__(self) -> None:
         wide = {"objectives": len(self.objectives)} if self.pareto else {}
@@ -172,11 +179,13 @@ def write_search_page(path: Path | str, data: SearchReport) -> None:
 
 
 def render_search_page(data: SearchReport) -> str:
-    """The page as HTML text. Whatever comes from the user is escaped; the page loads nothing, sends nothing and runs nothing."""
+    """The page as HTML text. Whatever comes from the user is escaped; the page loads nothing and sends nothing, and runs nothing but a 3D viewer."""
     total = data.steps[0][1] if data.steps else 0
     return template("search.html.j2").render(
         data=data,
-        style=insert("page.css", "search.css"),
+        style=insert("page.css", "search.css", *(["matter.css"] if rich(data) else [])),
+        viewer=viewer() if data.scene is not None else None,
+        rich=rich(data),
         facts=[(name, value) for name, value in data.facts.items() if value],
         steps=[Step(label, count, count / total if total else NAN) for label, count in data.steps],
         unknown=int((~np.isfinite(data.objectives if data.pareto else data.scores[:, None]).all(1)).sum()),
@@ -202,6 +211,7 @@ class SearchCard:
     score: str
     values: tuple[Value, ...]
     notes: tuple[tuple[str, str], ...]
+    matter: Matter
 
 
 @dataclass(frozen=True)
@@ -325,7 +335,8 @@ def _card(data: SearchReport, rank: int, candidate: Candidate) -> SearchCard:
         values.append(Value(request.title, request.unit, told, request.wish(), "", state))
     score = candidate.extra.get("score", "" if data.pareto else NAN)
     notes = [(name, v if isinstance(v, str) else number(v)) for name, v in candidate.extra.items() if name != "score"]
-    return SearchCard(rank, candidate, drawing, problem, score if isinstance(score, str) else number(score), tuple(values), tuple(notes))
+    told = score if isinstance(score, str) else number(score)
+    return SearchCard(rank, candidate, drawing, problem, told, tuple(values), tuple(notes), matter_on(data, rank, candidate.text))
 
 
 def _scaled(objectives: NDArray[np.float64], counts: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -34,10 +34,15 @@ def domain() -> Domain[Crystal]:
     # Imported here, because the checks' and properties' tables are not needed for parsing alone.
     from molvae.domains.crystals.asked import ALPHABET, CONSTRAINTS, start
     from molvae.domains.crystals.checks import CHECKS
-    from molvae.domains.crystals.files import READERS, step, write_cif
+    from molvae.domains.crystals.diffraction import pattern_svg
+    from molvae.domains.crystals.draw import draw_svg
+    from molvae.domains.crystals.export import EXPORTERS
+    from molvae.domains.crystals.facts import facts
+    from molvae.domains.crystals.files import READERS, step
     from molvae.domains.crystals.graph import GRAPH
     from molvae.domains.crystals.identity import QUERIES, features, key, similarity
     from molvae.domains.crystals.properties import PROPERTIES
+    from molvae.domains.crystals.scene import scene
 
     # 320: thirty orbits without symmetry.
     view = SequenceView(NAME, write=write, symbols=symbols, read=read_text, alphabet=ALPHABET, grammar=start, longest=320)
@@ -58,7 +63,11 @@ def domain() -> Domain[Crystal]:
         step=step,
         queries=QUERIES,
         readers=READERS,
-        exporters={".cif": write_cif},
+        exporters=EXPORTERS,
+        draw=draw_svg,
+        scene=scene,
+        facts=facts,
+        figures={"X-ray diffraction, simulated": pattern_svg},
         features=features,
         column=NAME,
         constraints=CONSTRAINTS,

@@ -1,4 +1,4 @@
-"""Crystals from files (CIF, POSCAR, pymatgen's JSON, extended XYZ) and to CIF, and cleaning steps that take arguments."""
+"""Crystals from files (CIF, POSCAR, pymatgen's JSON, extended XYZ) and to CIF (others: ``export``), and cleaning steps that take arguments."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import math
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from numbers import Real  # ASE's integers are NumPy's
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def read_json(path: Path) -> Iterator[Row]:
 
 
 def _numbers(item: Mapping[str, Any]) -> dict[str, float | str]:
-    return {key: float(value) for key, value in item.items() if isinstance(value, int | float) and not isinstance(value, bool)}
+    return {key: float(value) for key, value in item.items() if isinstance(value, Real) and not isinstance(value, bool)}
 
 
 def read_xyz(path: Path) -> Iterator[Row]:
