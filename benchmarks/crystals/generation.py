@@ -48,7 +48,7 @@ class Distances:
 
 @dataclass(frozen=True)
 class Generation:
-    """structure_valid, composition_valid, valid: shares. diversities: mean distances of fingerprints. unpredicted: crystals without energy."""
+    """structure_valid, composition_valid, valid: shares. diversities: mean distances of fingerprints. unpredicted: without an energy."""
 
     structure_valid: float
     composition_valid: float

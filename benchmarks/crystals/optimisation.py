@@ -20,7 +20,7 @@ RATES = ("SR5", "SR10", "SR15")
 
 
 def success_rates(energies: ArrayLike, data: str) -> Mapping[str, float]:
-    """SR5, SR10 and SR15. energies (starts, tries): predicted, eV/atom, NaN for crystals that are not valid. data: perov_5, carbon_24, mp_20."""
+    """SR5, SR10 and SR15. energies (starts, tries): predicted, eV/atom, NaN for crystals that are not valid. data: as in ``SETTINGS``."""
     found = np.asarray(energies, float)
     if found.ndim != 2 or not found.size:
         raise ValueError(f"energies of shape {found.shape}; wanted (starts, tries), both at least 1")

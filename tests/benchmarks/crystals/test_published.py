@@ -11,8 +11,8 @@ from benchmarks.crystals.settings import SETTINGS
 def test_every_system_is_there_once_a_task_and_data_set() -> None:
     keys = [(row.system, row.data, row.task) for row in PUBLISHED]
     assert len(keys) == len(set(keys))
-    assert {row.data for row in PUBLISHED} == {*SETTINGS, "mpts_52"}
-    assert {row.task for row in PUBLISHED} == {"reconstruction", "generation", "optimisation", "prediction"}
+    assert {row.data for row in PUBLISHED} == {*SETTINGS, "mp_20_biternary", "mpts_52"}
+    assert {row.task for row in PUBLISHED} == {"reconstruction", "generation", "novel", "optimisation", "prediction"}
 
 
 @pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: f"{row.system}-{row.data}-{row.task}")
