@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.crystals.cells import Item, quietly, structure
+from molvae.domains.crystals.structure import Crystal
 from molvae.errors import DataError, MissingExtra
 from molvae.wheels import Wheel
 
@@ -100,16 +101,21 @@ def _featurisers() -> tuple[Any, Any]:
 
 
 def fingerprint(item: Item | None) -> tuple[Floats, Floats]:
-    """Structure (61,) and composition (132,), not scaled; NaN where CrystalNN fails, which CDVAE counts as an invalid crystal."""
+    """Structure (61,) and composition (132,), not scaled; NaN where CrystalNN fails, which CDVAE counts as an invalid crystal.
+
+    Of a ``Crystal`` one site of each orbit is looked at, for its symmetry makes the others the same.
+    """
     sites, elements = _featurisers()
     unknown = np.full(SITE, np.nan), np.full(MAGPIE, np.nan)
     if item is None:
         return unknown
     cell = structure(item)
+    orbits = item.primitive.orbit if isinstance(item, Crystal) else np.arange(len(cell))
+    _, chosen, counts = np.unique(orbits, return_index=True, return_counts=True)
     try:
         with quietly():
             composition = np.array(elements.featurize(cell.composition), float)
-            return np.mean([sites.featurize(cell, at) for at in range(len(cell))], axis=0), composition
+            return np.average([sites.featurize(cell, int(at)) for at in chosen], axis=0, weights=counts), composition
     except Exception:  # as in CDVAE: CrystalNN and its order parameters raise whatever odd cells make them stumble over
         return unknown
 

@@ -1,4 +1,6 @@
-"""Published figures on Perov-5, Carbon-24, MP-20 (also its binary and ternary part) and MPTS-52 under CDVAE's protocol. Rates and coverages in per cent, as printed.
+"""Published figures on Perov-5, Carbon-24, MP-20 (and its binary and ternary part) and MPTS-52 under CDVAE's protocol.
+
+Rates and coverages are in per cent, as printed.
 
 A source that ends with (m) was written down from memory and is to be compared with the paper before it is relied on; (s) was taken from
 somebody else's summary of the paper. All others were read in the paper or file named.
@@ -19,10 +21,11 @@ BITERNARY = "Kazeev et al., arXiv:2503.02407, ICML_eval/MP_20_biternary.ipynb of
 
 @dataclass(frozen=True)
 class Published:
-    """Figures of one system on one data set. task: reconstruction, generation, novel, optimisation or prediction (of structure, from composition).
+    """Figures of one system on one data set, by measure.
 
-    "novel" is generation as Wyckoff Transformer's authors measure it for all systems alike: of 1,000 crystals, relaxed with CHGNet where not
-    said otherwise, the unique and new ones; distances over the structurally valid among them. values: by measure. source: paper and table; (m) from memory, (s) second-hand.
+    task: reconstruction, generation, novel, optimisation, or prediction (of the structure from the composition). "novel" is generation as
+    Wyckoff Transformer's authors measure it for all systems alike: of 1,000 crystals, relaxed with CHGNet where not said otherwise, the
+    unique and new ones; distances over the structurally valid among them. source: paper and table; (m) from memory, (s) second-hand.
     """
 
     system: str

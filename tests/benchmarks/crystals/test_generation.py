@@ -16,7 +16,7 @@ from benchmarks.crystals.generation import coverage, distances, generation
 from benchmarks.crystals.settings import SETTINGS
 from molvae.domains.crystals.structure import of_structure
 from molvae.errors import DataError, MissingExtra
-from tests.domains.crystals.prototypes import caesium_chloride, perovskite, rock_salt
+from tests.domains.crystals.prototypes import caesium_chloride, perovskite, quartz, rock_salt, spinel, triclinic
 
 PLAIN = Scaler(np.zeros(MAGPIE), np.ones(MAGPIE))
 
@@ -135,6 +135,13 @@ def test_fingerprints_of_known_crystals() -> None:
     found = fingerprints([rock_salt(), caesium_chloride(), None], PLAIN)
     assert found.known.tolist() == [True, True, False]
     assert np.linalg.norm(found.structure[0] - found.structure[1]) > 0.4  # six neighbours or eight
+
+
+@pytest.mark.parametrize("make", [perovskite, spinel, quartz, triclinic])
+def test_one_site_of_each_orbit_is_enough(make: Any) -> None:
+    pytest.importorskip("matminer", reason="pip install 'molvae[crystalbench]'")
+    crystal = of_structure(make())
+    assert fingerprint(crystal)[0] == pytest.approx(fingerprint(crystal.structure(primitive=True))[0], abs=1e-6)
 
 
 @pytest.mark.slow
