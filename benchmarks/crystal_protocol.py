@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import sys
 import time
@@ -23,7 +24,7 @@ from pymatgen.core.structure import Structure
 from benchmarks.crystals.cells import quietly
 from benchmarks.crystals.fingerprints import fingerprints, scaler
 from benchmarks.crystals.generation import coverage, distances
-from benchmarks.crystals.property_net import PropertyNet, graph_of
+from benchmarks.crystals.property_net import PropertyNet
 from benchmarks.crystals.settings import SETTINGS, setting
 from benchmarks.crystals.validity import validity
 from benchmarks.support.record import Row, command_line, write_result
@@ -33,11 +34,15 @@ from molvae.dataset.read import iter_rows
 
 def labelled(path: Path, label: str, count: int, seed: int) -> tuple[list[Structure], np.ndarray]:
     """Structures of so many random rows that have a CIF and a label, and the labels (N,)."""
-    rows = [row for row in iter_rows(path, "cif", labels=[label]) if row.error is None and isinstance(row.labels.get(label), float)]
+    rows = [row for row in iter_rows(path, "cif", labels=[label]) if row.error is None and _known(row.labels.get(label))]
     chosen = random.Random(seed).sample(rows, min(count, len(rows)))
     with quietly():
         structures = [Structure.from_str(row.text, fmt="cif") for row in chosen]
     return structures, np.array([row.labels[label] for row in chosen], float)
+
+
+def _known(label: float | str | None) -> bool:
+    return isinstance(label, float) and math.isfinite(label)
 
 
 def measure(data: str, path: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -45,7 +50,7 @@ def measure(data: str, path: Path, options: argparse.Namespace) -> dict[str, Any
     structures, labels = labelled(path, setting(data).label, options.rows, options.seed)
     net = PropertyNet(data)
     start = time.perf_counter()
-    graphs = [graph_of(cell) for cell in structures]
+    graphs = [net.graph(cell) for cell in structures]
     drawn = time.perf_counter()
     energies = net.of_graphs(graphs)
     predicted = time.perf_counter()

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 from pymatgen.core.lattice import Lattice
 from pymatgen.core.structure import Structure
 
@@ -33,7 +34,12 @@ def structures(items: Sequence[Item]) -> list[Structure]:
     return [structure(item) for item in items]
 
 
-def reduced(item: Item) -> Structure:
-    """The Niggli-reduced cell in pymatgen's standard orientation, the cell that CDVAE's data are read in (``build_crystal``)."""
+def reduced(item: Item, least: int = 1) -> Structure:
+    """The Niggli-reduced cell in pymatgen's standard orientation, the cell that CDVAE's data are read in (``build_crystal``).
+
+    least: atoms that it must have; a smaller cell is doubled along its shortest axis until it has.
+    """
     cell = structure(item).get_reduced_structure()
+    while len(cell) < least:
+        cell.make_supercell([2 if axis == int(np.argmin(cell.lattice.abc)) else 1 for axis in range(3)])
     return Structure(Lattice.from_parameters(*cell.lattice.parameters), cell.species, cell.frac_coords)

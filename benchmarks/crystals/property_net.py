@@ -59,12 +59,15 @@ class Graph:
     shifts: Tensor
 
 
-def graph_of(item: Item) -> Graph | None:
-    """CrystalNN's bonds in the Niggli cell, each in both directions; None where it finds none or an element is too heavy for the nets."""
+def graph_of(item: Item, least: int = 1) -> Graph | None:
+    """CrystalNN's bonds in the Niggli cell, each in both directions; None where it finds none or an element is too heavy for the nets.
+
+    least: atoms in the cell, which is enlarged where it has fewer.
+    """
     neighbours = CrystalNN(distance_cutoffs=None, x_diff_weight=-1, porous_adjustment=False)
     try:
         with quietly():
-            cell = reduced(item)
+            cell = reduced(item, least)
             bonds = StructureGraph.from_local_env_strategy(cell, neighbours).graph.edges(data="to_jimage")
     except (ValueError, RuntimeError, IndexError, ZeroDivisionError):  # what CrystalNN raises where a Voronoi cell is not closed
         return None
@@ -155,10 +158,14 @@ class PropertyNet:
 
     def predict(self, items: Sequence[Item], *, batch: int = 64) -> NDArray[np.float64]:
         """Predicted property (N,) in eV/atom; NaN where no graph can be made. batch: crystals at once, without effect on the values."""
-        return self.of_graphs([graph_of(item) for item in items], batch=batch)
+        return self.of_graphs([self.graph(item) for item in items], batch=batch)
+
+    def graph(self, item: Item) -> Graph | None:
+        """The graph that the net reads. A primitive cell smaller than the data's is enlarged: as one of 2 atoms, diamond is 0.1 eV off."""
+        return graph_of(item, setting(self.data).least_atoms)
 
     def of_graphs(self, graphs: Iterable[Graph | None], *, batch: int = 64) -> NDArray[np.float64]:
-        """As ``predict``, of graphs that were made before."""
+        """As ``predict``, of graphs that ``graph`` made before."""
         found = list(graphs)
         values = np.full(len(found), np.nan)
         known = [at for at, graph in enumerate(found) if graph is not None]

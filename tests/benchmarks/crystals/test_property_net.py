@@ -41,6 +41,13 @@ def test_graph_of_a_crystal_is_that_of_its_primitive_cell() -> None:
     assert torch.equal(graph.edges, other.edges)
 
 
+def test_small_cells_are_enlarged_and_keep_their_bonds() -> None:
+    graph = graph_of(of_structure(diamond()), least=6)
+    assert graph is not None
+    assert len(graph.numbers) == 8
+    assert torch.bincount(graph.edges[1]).tolist() == [4] * 8
+
+
 def test_no_graph_for_what_the_nets_do_not_know() -> None:
     assert graph_of(Structure(Lattice.cubic(3.0), ["Cm"], [[0, 0, 0]])) is None
 
@@ -85,6 +92,15 @@ def test_network_does_not_see_how_a_crystal_lies() -> None:
     assert one == pytest.approx(same, rel=1e-3)
     assert one == pytest.approx(alone, rel=1e-4)
     assert one != pytest.approx(other, rel=1e-2)
+
+
+@pytest.mark.slow
+def test_energy_of_diamond_is_the_datas() -> None:
+    if WHEEL.found() is None:
+        pytest.skip(f"{WHEEL.file} is absent; put it into $MOLVAE_WHEELS")
+    cell = diamond()
+    primitive, conventional = PropertyNet("carbon_24").predict([of_structure(cell), cell])
+    assert primitive == pytest.approx(conventional, abs=0.05)
 
 
 @pytest.mark.slow
