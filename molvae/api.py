@@ -60,10 +60,10 @@ def load(name: str | Path, *, checks: Sequence[str] | None = None, device: str =
     return Model(path, checkpoint.load(path), checks, device)
 
 
-def _sampler(path: Path, opened: tuple[Sequence[str] | None, str]) -> Sampler:
+def _sampler(path: Path, opened: tuple[Sequence[str] | None, str], constraints: Mapping[str, str]) -> Sampler:
     """The sampler of a model that another process has opened in this way."""
     checks, device = opened
-    return Model(path, checkpoint.load(path), checks, device).sampler
+    return Model(path, checkpoint.load(path), checks, device).sampler.within(constraints)
 
 
 class Model:
@@ -152,6 +152,7 @@ class Model:
         predict: bool = True,
         measure: Sequence[str] = (),
         max_draws: int | None = None,
+        constraints: Mapping[str, str] | None = None,
         on_progress: Callable[[int, Funnel], None] | None = None,
     ) -> Generation:
         """n candidates that pass the verdict and lie inside every target and range, or fewer and the reason (``short``). A label that the
@@ -161,7 +162,8 @@ class Model:
         record (``model.need("contains", "c1ccccc1")``). guidance: extra weight of the targets (0: the plain conditional distribution); 1 by
         measurement. seeds: texts to start from instead of the prior. level: noise level, by default 1 for the normal prior, 0.6 for
         exemplars and seeds. verify=False keeps what is valid whatever it measures, for studies of the raw model. predict=False leaves out
-        the heads' predictions, which take half of the time. measure: further properties to compute. Raises UsageError, UnknownName.
+        the heads' predictions, which take half of the time. measure: further properties to compute. constraints: wishes that every draw fulfils
+        exactly, by the names of ``domain.constraints`` ({"composition": "LiFePO4"}). Raises UsageError, UnknownName.
         """
         wanted = tuple(Target(k, *(v if isinstance(v, tuple) else (v, self.tolerance(k)))) for k, v in (targets or {}).items())
         bounds = tuple(Range(k, low, high) for k, (low, high) in (ranges or {}).items())
@@ -177,7 +179,7 @@ class Model:
         }
         options |= {"novel": novel, "verify": verify, "predict": predict, "max_draws": max_draws}
         request = Request(n, wanted, bounds, tuple(needs), tuple(measure), seeds=tuple(seeds), **options)
-        return self.sampler.generate(request, on_progress)
+        return self.sampler.within(constraints or {}).generate(request, on_progress)
 
     def sample(self, n: int, *, temperature: float = 1.0, level: float = 1.0, seed: int = 0, unique: bool = True) -> list[str]:
         """n texts straight from the prior, as fast as the model goes: what decodes to a valid record, without verdict or evidence.
@@ -252,6 +254,7 @@ class Model:
         scorer_workers: int = 1,
         timeout: float = 60.0,
         keep: int = 100,
+        constraints: Mapping[str, str] | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_search: Callable[[Interruptible], None] | None = None,
         **options: Any,
@@ -268,13 +271,14 @@ class Model:
         Raises UsageError, UnknownName, InvalidRecord for a seed.
         """
         known = [s if isinstance(s, ReportingScorer | Guarded) else of(s, domain=self.domain) for s in scorers]
+        wishes = dict(constraints or {})
         return optimise(
-            self.sampler,
-            Plan(objective, budget=budget, **options),
+            self.sampler.within(wishes),
+            Plan(objective, budget=budget, constraints=wishes, **options),
             known,
             model_name=self.name,
             scorer_workers=scorer_workers,
-            reopen=partial(_sampler, self.path, self._opened),
+            reopen=partial(_sampler, self.path, self._opened, wishes),
             timeout=timeout,
             keep=keep,
             on_progress=on_progress,

@@ -45,7 +45,6 @@ class EncoderConfig(_Section):
     graph_hidden: int = Field(128, ge=4, description="node feature width of the graph network")
     graph_layers: int = Field(4, ge=1, description="message-passing layers")
 
-
     @model_validator(mode="after")
     def _heads_fit(self) -> Self:
         if self.sequence_kind == "transformer" and self.sequence_hidden % self.sequence_heads:

@@ -16,6 +16,7 @@ from molvae.cli import parse
 from molvae.cli.deliver import Outputs, check_outputs, rows, show_candidates, write_all
 from molvae.cli.read import encodable, entries
 from molvae.cli.shared import DEFAULT_MODEL, State, add_row, complete_model, epilog, new_table, number, open_model, state_of
+from molvae.cli.wishes import Atoms, Chemsys, Composition, Elements, Exclude, SpaceGroup, asked
 from molvae.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def register(app: typer.Typer) -> None:
             "molvae generate -n 50 --contains '[NX3;H2]' --range mw=250:350 --range tpsa=:90 -o amines.csv",
             "molvae generate -n 50 --seeds leads.smi --level 0.4 --target sa=2.5",
             "molvae generate -n 200 --target tpsa=60 --prior exemplars --level 0.6 | head",
+            "molvae generate --model mp20 -n 50 --target band_gap=1.5±0.3 --chemsys Li-P-S -o cells.cif -o cells.csv --report cells.html",
+            "molvae generate --model mp20 -n 20 --composition LiFePO4 --spacegroup orthorhombic -o out.cif",
         )
     )(generate)
 
@@ -66,6 +69,7 @@ class Ask:
     def wishes(self) -> list[str]:
         """Conditions other than properties, in words."""
         words = [f"{kind} {query}" for kind, query in self.needs]
+        words += [f"{name} {text}" for name, text in self.options["constraints"].items()]
         words += [f"starting from {self.seeds}"] if self.seeds else []
         return words + [name for name in ("unique", "novel") if self.options[name]]
 
@@ -91,6 +95,12 @@ def generate(
     verify: Annotated[bool, typer.Option("--verify/--no-verify", help=_VERIFY)] = True,
     measure: Annotated[str | None, typer.Option(help="Further properties to compute, comma-separated.")] = None,
     max_draws: Annotated[int | None, typer.Option(min=1, help="Give up after so many draws.", show_default="400 n, at least 20000")] = None,
+    chemsys: Chemsys = None,
+    composition: Composition = None,
+    elements: Elements = None,
+    exclude: Exclude = None,
+    spacegroup: SpaceGroup = None,
+    atoms: Atoms = None,
     out: Outputs = None,
     report: Annotated[Path | None, typer.Option(help="Also an HTML page with drawings and figures.")] = None,
 ) -> None:
@@ -109,6 +119,9 @@ def generate(
         "unique": unique,
     }
     options |= {"novel": novel, "verify": verify, "measure": parse.names(measure), "max_draws": max_draws}
+    options["constraints"] = asked(
+        chemsys=chemsys, composition=composition, elements=elements, exclude=exclude, spacegroup=spacegroup, atoms=atoms
+    )
     aims, spans = parse.targets(target or ()), parse.ranges(range_ or ())
     carry_out(state_of(context), Ask(n, model, aims, spans, needs, options, seeds, out, report))
 

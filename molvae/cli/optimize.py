@@ -15,6 +15,7 @@ from molvae.cli.generate import SCAFFOLD, ModelName
 from molvae.cli.read import Complaints, entries
 from molvae.cli.search_report import write_records
 from molvae.cli.shared import DEFAULT_MODEL, State, add_row, epilog, new_table, number, open_model, state_of
+from molvae.cli.wishes import Atoms, Chemsys, Composition, Elements, Exclude, SpaceGroup, asked
 from molvae.errors import InvalidRecord, UsageError
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def register(app: typer.Typer) -> None:
             "molvae optimize --maximize qed --minimize logp --pareto --budget 3000 -o front",
             "molvae optimize --maximize qed --seeds hits.smi --per-scaffold 3 -o run",
             "molvae optimize --maximize qed -o run --resume",
+            "molvae optimize --model mp20 --minimize formation_energy_per_atom --composition LiFePO4 --budget 500 -o cells",
         )
     )(optimize)
 
@@ -93,6 +95,12 @@ def optimize(
     contains: Annotated[list[str] | None, typer.Option(metavar="SMARTS", help="Must have this substructure. Repeatable.")] = None,
     scaffold: Annotated[str | None, typer.Option(metavar="SMILES", help=f"Must have this scaffold. {SCAFFOLD}")] = None,
     similar: Annotated[list[str] | None, typer.Option(metavar="SMILES:LOW[:HIGH]", help="Must be so similar. Repeatable.")] = None,
+    chemsys: Chemsys = None,
+    composition: Composition = None,
+    elements: Elements = None,
+    exclude: Exclude = None,
+    spacegroup: SpaceGroup = None,
+    atoms: Atoms = None,
     objective: Annotated[Path | None, typer.Option(metavar="FILE", help="The objective as TOML instead.")] = None,
     scorer: Annotated[list[str] | None, typer.Option(metavar="SPEC", help=_SCORER)] = None,
     list_scorers: ListScorers = False,
@@ -126,6 +134,9 @@ def optimize(
     loaded = open_model(state, model)
     options = {"sampler": sampler, "seed": seed, "verify": verify, "novel": novel, "seconds": 60 * minutes, "resume": resume}
     place = {"storage": storage, "study": study or (out.name if storage else None), "out": out}
+    options["constraints"] = asked(
+        chemsys=chemsys, composition=composition, elements=elements, exclude=exclude, spacegroup=spacegroup, atoms=atoms
+    )
     options |= {"workers": workers, "recipe": Recipe(batch=batch), "per_group": per_scaffold, **place}
     scoring = {"scorers": _scorers(scorer or (), loaded, trust), "scorer_workers": scorer_workers, "timeout": timeout}
     found = _run(state, loaded, wanted, budget=budget, keep=keep, seeds=_seeds(state, seeds, loaded), **scoring, **options)

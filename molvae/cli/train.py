@@ -105,7 +105,9 @@ def settle(
 
     base = build.usual(domain) if file is None else toml.load(file)
     if base.domain != domain:
-        raise UsageError(f"settings for {base.domain}, but the data are {domain}; give settings and data of one kind, or --domain {base.domain}")
+        raise UsageError(
+            f"settings for {base.domain}, but the data are {domain}; give settings and data of one kind, or --domain {base.domain}"
+        )
     changes: dict[str, Any] = {}
     if properties is not None:
         changes["condition.properties"] = list(parse.names(properties))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +28,7 @@ class Plan:
     share a study in the storage, by default a file in ``out``. Others, on other machines too, join it by the same storage and study.
     grace: seconds of silence after which a worker of a shared study is taken for dead. seeds: records to score first and to search around.
     per_group: most records of one group (scaffold) among the candidates and in the elite that is searched around; 0 for no limit.
+    constraints: what the sampler was made to fulfil exactly (``Sampler.within``), for the run's description.
     """
 
     objective: Objective
@@ -46,6 +47,7 @@ class Plan:
     recipe: Recipe = field(default_factory=Recipe)
     seeds: tuple[str, ...] = ()
     per_group: int = 0
+    constraints: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def objectives(self) -> int:
@@ -69,6 +71,7 @@ class Plan:
             "seed": self.seed,
             "verify": self.verify,
             "novel": self.novel,
+            **({"constraints": dict(self.constraints)} if self.constraints else {}),
         }
 
 

@@ -237,4 +237,3 @@ def group(crystal: Crystal) -> str:
 def read_text(text: str) -> Crystal:
     """The crystal of a Wyckoff text alone. Raises InvalidRecord."""
     return crystal_of(wyckoff.read(text))
-

@@ -1,0 +1,25 @@
+"""Options of wishes that are fulfilled exactly while a record is written; which there are, the domain says (``Domain.constraints``)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+_PANEL = "Exact constraints (crystals)"
+
+Chemsys = Annotated[str | None, typer.Option(metavar="Li-P-S", help="Exactly these elements.", rich_help_panel=_PANEL)]
+Composition = Annotated[
+    str | None, typer.Option(metavar="LiFePO4", help="Exactly this formula, in any number of formula units.", rich_help_panel=_PANEL)
+]
+Elements = Annotated[str | None, typer.Option(metavar="Sr,Ti,O", help="No others than these elements.", rich_help_panel=_PANEL)]
+Exclude = Annotated[str | None, typer.Option(metavar="Pb,Hg", help="None of these elements.", rich_help_panel=_PANEL)]
+SpaceGroup = Annotated[
+    str | None, typer.Option("--spacegroup", metavar="221|cubic", help="These space groups or crystal systems.", rich_help_panel=_PANEL)
+]
+Atoms = Annotated[str | None, typer.Option(metavar="5|LOW:HIGH", help="Atoms of the primitive cell.", rich_help_panel=_PANEL)]
+
+
+def asked(**wishes: str | None) -> dict[str, str]:
+    """Those that were given."""
+    return {name: text for name, text in wishes.items() if text is not None}
