@@ -117,6 +117,15 @@ class SteerConfig(_Section):
     weight: float = Field(1.0, gt=0, description="weight of the steering loss")
 
 
+class PracticeConfig(_Section):
+    """Encoding and decoding of made-up relatives of the training records, for small data sets; of domains that can make them."""
+
+    rows: int = Field(0, ge=0, description="relatives a step; 0 switches practice off")
+    pool: int = Field(20000, ge=2, description="relatives made at the beginning")
+    level: float = Field(0.25, gt=0, le=1, description="the highest noise level at which they are decoded")
+    weight: float = Field(1.0, gt=0, description="weight of the practice loss")
+
+
 class TrainConfig(_Section):
     """The training loop."""
 
@@ -167,6 +176,7 @@ class Config(_Section):
     condition: ConditionConfig = ConditionConfig()
     heads: HeadConfig = HeadConfig()
     steer: SteerConfig = SteerConfig()
+    practice: PracticeConfig = PracticeConfig()
     train: TrainConfig = TrainConfig()
 
 
@@ -200,8 +210,8 @@ def check(config: Config) -> None:
         )
     if config.train.prior_batch + config.train.code_batch == 0:
         raise ConfigError("train.prior_batch and train.code_batch are both 0; one of them must be positive")
-    if config.steer.rows and config.train.devices > 1:
-        raise ConfigError("steer.rows > 0 runs in one process; set train.devices = 1")
+    if (config.steer.rows or config.practice.rows) and config.train.devices > 1:
+        raise ConfigError("steer.rows > 0 and practice.rows > 0 run in one process; set train.devices = 1")
     if not dial and config.train.prior_batch:
         raise ConfigError(
             "train.prior_batch > 0 trains the decoder on pure noise, which only the noise dial means; set it to 0 for latent.kind = 'gaussian'"

@@ -26,9 +26,10 @@ from molvae.metrics import calibration_error
 from molvae.model import VAE
 from molvae.nn.latents import NoiseDial
 from molvae.nn.ledger import fit_ledger
+from molvae.practice import Practice
 from molvae.representation import Representation, labels_of
 from molvae.steer import Steer
-from molvae.train import Fit, Tick, fit
+from molvae.train import Extra, Fit, Tick, fit
 from molvae.trainstate import clear, has_state
 from molvae.validate import KnownKeys
 
@@ -85,13 +86,26 @@ def train(
         plan.write_text(settings.dump(config), encoding="utf-8")
     held = _held_out(columns, config.train.validate_rows)
     check = (lambda m: diagnose(m, columns, held, representation.labels.names)) if len(held) else None
-    steer = config.steer
-    extra = Steer(representation, steer.rows, steer.draws, steer.weight) if steer.rows else None
+    extra = _extra(config, representation, store)
     result = fit(model, columns, config.train, out, resume=resume, validate=check, on_tick=on_tick, extra=extra)
     if follower:
         return Trained(out, result.stopped, result.progress.step, {})
     metrics = finish(result, representation, columns, config, out, name or out.name)
     return Trained(out, result.stopped, result.progress.step, metrics)
+
+
+def _extra(config: Config, representation: Representation[Any], store: Store) -> Extra | None:
+    """The further losses that a configuration asks for, as one."""
+    s, p = config.steer, config.practice
+    parts: list[Extra] = [Steer(representation, s.rows, s.draws, s.weight)] if s.rows else []
+    if p.rows:
+        parts.append(Practice.on(representation, store, p.rows, p.pool, p.level, p.weight, config.train.seed))
+
+    def together(model: VAE, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        found = [part(model, labels) for part in parts]
+        return torch.stack([loss for loss, _ in found]).sum(), {name: value for _, more in found for name, value in more.items()}
+
+    return together if len(parts) > 1 else parts[0] if parts else None
 
 
 def look_at(out: Path, resume: bool, start: object = None) -> bool:

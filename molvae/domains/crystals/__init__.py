@@ -3,7 +3,7 @@
 from typing import Any
 
 from molvae.domains.crystals.structure import Crystal, group, parse, read_text, write
-from molvae.domains.crystals.wyckoff import symbols
+from molvae.domains.crystals.wyckoff import symbols, vocabulary
 from molvae.protocols import Domain, SequenceView
 
 __all__ = ["Crystal", "domain"]
@@ -26,8 +26,9 @@ SETTINGS: dict[str, Any] = {
     "decoder.layers": 3,
     "decoder.heads": 4,
     "decoder.dropout": 0.1,
-    "train.prior_batch": 48,
-    "train.code_batch": 80,
+    "practice.rows": 96,
+    "train.prior_batch": 32,
+    "train.code_batch": 48,
     "condition.properties": ("density", "volume_per_atom"),
 }
 """Chosen for sets of thousands of crystals; see ``benchmarks/results``."""
@@ -36,7 +37,7 @@ SETTINGS: dict[str, Any] = {
 def domain() -> Domain[Crystal]:
     """Crystals: the encoder reads Wyckoff sequences and periodic graphs, the decoder writes Wyckoff sequences."""
     # Imported here, because the checks' and properties' tables are not needed for parsing alone.
-    from molvae.domains.crystals.asked import ALPHABET, CONSTRAINTS, start
+    from molvae.domains.crystals.asked import CONSTRAINTS, start
     from molvae.domains.crystals.checks import CHECKS
     from molvae.domains.crystals.diffraction import pattern_svg
     from molvae.domains.crystals.draw import draw_svg
@@ -47,9 +48,10 @@ def domain() -> Domain[Crystal]:
     from molvae.domains.crystals.identity import QUERIES, features, key, similarity
     from molvae.domains.crystals.properties import PROPERTIES
     from molvae.domains.crystals.scene import scene
+    from molvae.domains.crystals.vary import vary
 
     # 320: thirty orbits without symmetry.
-    view = SequenceView(NAME, write=write, symbols=symbols, read=read_text, alphabet=ALPHABET, grammar=start, longest=320)
+    view = SequenceView(NAME, write=write, symbols=symbols, read=read_text, alphabet=tuple(vocabulary()), grammar=start, longest=320)
     return Domain(
         name="crystals",
         parse=parse,
@@ -74,6 +76,7 @@ def domain() -> Domain[Crystal]:
         figures={"X-ray diffraction, simulated": pattern_svg},
         features=features,
         column=NAME,
+        vary=vary,
         constraints=CONSTRAINTS,
         settings=SETTINGS,
     )

@@ -6,17 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from molvae.domains.crystals.grammar import Constraints, Grammar, State, composition_of
 from molvae.domains.crystals.identity import element_numbers, space_groups
-from molvae.domains.crystals.symmetry import GROUPS, LETTERS
-from molvae.domains.crystals.wyckoff import ANGLE, BINS, COORDINATE, ELEMENTS, FINE, MOST_ATOMS, RATIO, VOLUME
+from molvae.domains.crystals.wyckoff import MOST_ATOMS
 from molvae.errors import UsageError
-
-ALPHABET = (
-    *(f"sg{number}" for number in range(1, GROUPS + 1)),
-    *(f"@{letter}" for letter in LETTERS),
-    *ELEMENTS,
-    *(f"{kind}{at:02d}" for kind in (COORDINATE, VOLUME, RATIO, ANGLE, FINE) for at in range(BINS)),
-)
-"""Every symbol of a Wyckoff text."""
 
 CONSTRAINTS: Mapping[str, str] = {
     "chemsys": "exactly these elements: Li-P-S",

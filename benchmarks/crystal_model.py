@@ -1,0 +1,184 @@
+"""A crystal model beside CDVAE and its successors: reconstruction, generation, property optimisation, constraints and speed.
+
+All on rows that training never saw, grouped by reduced formula. A held-out crystal is taken as its Wyckoff text says it, whose round trip
+``benchmarks/crystal_representation.py`` measures. Property optimisation follows CDVAE's protocol: 100 held-out starts, ten crystals for each,
+the best of them judged by CDVAE's own property net; where CDVAE follows the gradient of its predictor, here Optuna searches around the start
+by the model's own head, so the net is never asked during the search. Needs the wheels of the property nets (fetched by pip or from
+$MOLVAE_WHEELS).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import molvae
+from benchmarks.crystals.generation import distances
+from benchmarks.crystals.matching import reconstruction
+from benchmarks.crystals.optimisation import optimisation
+from benchmarks.crystals.property_net import PropertyNet
+from benchmarks.crystals.published import beside
+from benchmarks.crystals.settings import SETTINGS
+from benchmarks.crystals.validity import validity
+from benchmarks.support.record import Row, command_line, write_result
+from benchmarks.support.terminal import show
+from molvae.api import Model
+from molvae.dataset import Store
+from molvae.domains.crystals import Crystal
+from molvae.domains.crystals.structure import parse as crystal
+from molvae.objectives import Objective
+
+Found = tuple[dict[str, Any], list[Row]]
+WISHES = ({"chemsys": "Sr-Ti-O"}, {"composition": "CaTiO3"}, {"spacegroup": "221"}, {"exclude": "O,F", "atoms": "4:10"})
+
+
+def read(texts: Sequence[str | None]) -> list[Crystal | None]:
+    """Crystals of texts, None where there is none."""
+    return [None if text is None else crystal(text) for text in texts]
+
+
+def reconstruct(model: Model, texts: Sequence[str], options: argparse.Namespace) -> Found:
+    """Encode and decode, most likely tokens, free-running, by each view and by all."""
+    true = [crystal(text) for text in texts]
+    payload: dict[str, Any] = {"crystals": len(true)}
+    rows = []
+    for name, views in {"all views": None, "sequence": ("sequence",), "graph": ("graph",)}.items():
+        back = model.decode(model.encode(texts, views=views))
+        found = reconstruction(read(back), true)
+        payload[name] = {**asdict(found), "same_text": float(np.mean([a == b for a, b in zip(back, texts, strict=True)]))}
+        if views is None:
+            rows.append(Row(f"reconstruction, match, {options.data}", found.ungated.rate, beside("reconstruction", options.data, "match")))
+            rows.append(Row(f"reconstruction, match, gated by validity, {options.data}", found.gated.rate))
+            rows.append(Row(f"reconstruction, RMSE, {options.data}", found.ungated.rmse, beside("reconstruction", options.data, "rmse"), 4))
+        else:
+            rows.append(Row(f"reconstruction, match, {name} alone, {options.data}", found.ungated.rate))
+    return payload, rows
+
+
+def generate(model: Model, texts: Sequence[str], options: argparse.Namespace) -> Found:
+    """Draws of the prior before any selection: validity by CDVAE's definitions, and distances to the held-out crystals."""
+    start = time.perf_counter()
+    drawn = model.sample(options.samples, seed=options.seed, unique=False)
+    seconds = time.perf_counter() - start
+    crystals = read(drawn)
+    found = validity(crystals)
+    net = PropertyNet(options.data)
+    some = [c for c, valid in zip(crystals, found.both, strict=True) if valid and c is not None][:1000]
+    true = [crystal(text) for text in texts]
+    apart = distances(some, true, (net.predict(some), net.predict(true)))
+    known = model.validator.known
+    keys = {model.domain.key(c) for c in some}
+    novel = sum(known is None or key not in known for key in keys)
+    payload = {
+        "drawn": len(drawn),
+        "per_second": len(drawn) / seconds,
+        "structure_valid": float(found.structure.mean()),
+        "composition_valid": float(found.composition.mean()),
+        "distances": asdict(apart),
+        "compared": {"drawn": len(some), "held_out": len(true)},
+        "unique": len(keys) / len(some),
+        "novel_of_unique": novel / len(keys),
+    }
+    measures = ("structure_valid", "composition_valid")
+    rows = [
+        Row(f"draws, {name.replace('_', ' ')}, {options.data}", payload[name], beside("generation", options.data, name))
+        for name in measures
+    ]
+    for name in ("density", "energy", "elements"):
+        published = beside("generation", options.data, f"d_{name}")
+        rows.append(Row(f"draws, d_{name}, {options.data}", getattr(apart, name), f"{len(true)} held-out crystals; {published}"))
+    rows += [Row(f"draws, {name}, {options.data}", payload[key]) for name, key in (("unique", "unique"), ("new", "novel_of_unique"))]
+    rows.append(Row(f"crystals drawn a second, {options.threads} thread(s), {options.data}", payload["per_second"], digits=0))
+    return payload, rows
+
+
+def optimise(model: Model, texts: Sequence[str], options: argparse.Namespace) -> Found:
+    """CDVAE's property optimisation, with Optuna in the loop."""
+    label = SETTINGS[options.data].label
+    proposed: list[list[Crystal | None]] = []
+    for at, text in enumerate(texts[: options.starts]):
+        objective = Objective.of(minimize=label)
+        found = model.optimize(objective, budget=options.budget, keep=10, seeds=(text,), seed=options.seed + at)
+        best = read([c.text for c in found.candidates[:10]])
+        proposed.append([*best, *[None] * (10 - len(best))])
+    rates = optimisation(proposed, PropertyNet(options.data))
+    rows = [
+        Row(f"property optimisation, {name}, {options.data}", rate, beside("optimisation", options.data, name))
+        for name, rate in rates.items()
+    ]
+    return {"starts": len(proposed), "budget": options.budget, "rates": dict(rates)}, rows
+
+
+def constrain(model: Model, texts: Sequence[str], options: argparse.Namespace) -> Found:
+    """Whether exact constraints are obeyed by draws before any selection."""
+    obeyed, drawn = 0, 0
+    for wishes in WISHES:
+        sampler = model.sampler.within(wishes)
+        z = torch.randn(250, model.vae.latent.width, generator=torch.Generator().manual_seed(options.seed))
+        back = sampler.draw(z, torch.ones(250), sampler.unset(250), 1.0, 0.0, torch.Generator().manual_seed(options.seed))
+        crystals = [model.representation.record(t) for t, ended in zip(back.tokens, back.finished, strict=True) if ended]
+        drawn += len(crystals)
+        obeyed += sum(_obeys(one, wishes) for one in crystals)
+    return {"drawn": drawn, "obeyed": obeyed}, [Row(f"constraints obeyed by draws, {options.data}", obeyed / drawn, f"{drawn} draws")]
+
+
+def _obeys(one: Crystal, wishes: dict[str, str]) -> bool:
+    found = {str(element) for element in one.composition}
+    tests: dict[str, Callable[[str], bool]] = {
+        "chemsys": lambda text: found == set(text.split("-")),
+        "composition": lambda text: one.formula == text,
+        "spacegroup": lambda text: one.group == int(text),
+        "exclude": lambda text: not found & set(text.split(",")),
+        "atoms": lambda text: int(text.split(":")[0]) <= one.composition.num_atoms <= int(text.split(":")[1]),
+    }
+    return all(tests[name](text) for name, text in wishes.items())
+
+
+PARTS: dict[str, Callable[[Model, Sequence[str], argparse.Namespace], Found]] = {
+    "reconstruct": reconstruct,
+    "generate": generate,
+    "constrain": constrain,
+    "optimise": optimise,
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Measures each part and writes the result."""
+    parser = argparse.ArgumentParser(prog="benchmarks.crystal_model", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--model", default="perov5", help="shipped model or checkpoint folder (default perov5)")
+    parser.add_argument("--data", default="perov_5", choices=tuple(SETTINGS), help="whose protocol (default perov_5)")
+    parser.add_argument("--store", type=Path, required=True, help="the prepared data set that the model was trained on")
+    parser.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)} (default all)")
+    parser.add_argument("--samples", type=int, default=10_000, help="draws of the prior (default 10000)")
+    parser.add_argument("--starts", type=int, default=100, help="starts of the optimisation (default 100)")
+    parser.add_argument("--budget", type=int, default=200, help="crystals that the head judges for each start (default 200)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", default="", help="name of the result (default crystal_MODEL)")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    model = molvae.load(options.model)
+    store = Store.open(options.store)
+    held = np.sort(np.concatenate([store.rows("valid"), store.rows("test")]))
+    texts = store.texts("text", held)
+    payload: dict[str, Any] = {"model": model.name, "held_out": len(texts)}
+    rows: list[Row] = []
+    for name in options.parts.split(","):
+        payload[name], more = PARTS[name](model, texts, options)
+        rows += more
+        show(("measure", "value"), [(row.measure, row.value) for row in more], digits=4)
+    command = command_line("benchmarks.crystal_model", arguments)
+    result = options.out or f"crystal_{model.name}"
+    write_result(result, payload, command=command, seed=options.seed, rows=rows, threads=options.threads)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,98 @@
+"""Practice: reading and writing of records that need not exist, so that a small data set does not teach the codes by heart.
+
+A code must carry what a record is, whatever it is; a few thousand records can be told apart by less. So each training step also encodes and
+decodes relatives of the training records, made by the domain (``Domain.vary``): other content, the same grammar. They are seen at low noise
+alone, without labels, so neither the prior nor the conditions learn from what does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from molvae.dataset.batches import batch_graphs, pad_rows
+from molvae.dataset.store import Store
+from molvae.errors import InvalidRecord, UsageError
+from molvae.model import VAE, to_device
+from molvae.records import Batch, GraphArrays
+from molvae.representation import Representation
+
+
+@dataclass(frozen=True)
+class Relative:
+    """One relative as the model reads and writes it."""
+
+    source: list[int]
+    target: list[int]
+    graph: GraphArrays | None
+
+
+def relatives(representation: Representation[Any], texts: Sequence[str], count: int, seed: int) -> list[Relative]:
+    """``count`` relatives of records drawn at random; ones that the vocabularies cannot write are left out.
+
+    Raises UsageError where the domain knows no relatives.
+    """
+    domain, views = representation.domain, representation.views
+    if domain.vary is None:
+        raise UsageError(f"the {domain.name} domain makes no relatives to practise on; set practice.rows = 0")
+    rng = np.random.default_rng(seed)
+    found: list[Relative] = []
+    for at in rng.integers(len(texts), size=count):
+        try:
+            record = domain.vary(domain.parse(texts[at]), rng)
+            source = representation.source_bpe.encode(representation.source.symbols(representation.source.write(record)))
+            target = representation.target_bpe.encode(representation.target.symbols(representation.target.write(record)))
+        except InvalidRecord:
+            continue
+        found.append(Relative(source, target, domain.graph.build(record) if "graph" in views else None))
+    return found
+
+
+class Practice:
+    """Adds the loss of practice to a training step. rows: relatives a step. level: the highest noise. weight: of the loss."""
+
+    def __init__(self, representation: Representation[Any], pool: Sequence[Relative], rows: int, level: float, weight: float) -> None:
+        if len(pool) < 2:
+            raise UsageError(f"{len(pool)} relatives to practise on; at least 2 are wanted: raise practice.pool, or set practice.rows = 0")
+        self.views, self.labels = representation.views, len(representation.labels.names)
+        self.pool, self.rows, self.level, self.weight = pool, min(rows, len(pool)), level, weight
+        # Alike in length within a batch, which then carries little padding.
+        self.order = np.argsort([len(one.target) for one in pool], kind="stable")
+
+    @classmethod
+    def on(
+        cls, representation: Representation[Any], store: Store, rows: int, pool: int, level: float, weight: float, seed: int
+    ) -> Practice:
+        """On relatives of a store's training records."""
+        texts = store.texts("text", store.rows("train"))
+        return cls(representation, relatives(representation, texts, pool, seed), rows, level, weight)
+
+    def __call__(self, model: VAE, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """labels: of the step's data, on whose device the model computes -> weighted loss () and parts for the log."""
+        # torch's generator is set anew for each step, so a resumed run practises on the same relatives.
+        start = int(torch.randint(len(self.pool) - self.rows + 1, ()))
+        batch = to_device(self._batch([self.pool[at] for at in self.order[start : start + self.rows]]), labels.device)
+        level = torch.rand(batch.size, device=labels.device) * self.level
+        code = model.encode(batch, level)
+        if batch.target is None:
+            raise ValueError("practice needs target sequences")
+        nll = model.nll(code.z, level, batch.target).mean()
+        return self.weight * (nll + code.aux), {"nll_practice": nll.detach()}
+
+    def _batch(self, chosen: Sequence[Relative]) -> Batch:
+        target = pad_rows([one.target for one in chosen])
+        graphs = [one.graph for one in chosen if one.graph is not None]
+        return Batch(
+            size=len(chosen),
+            coded=len(chosen),
+            source=pad_rows([one.source for one in chosen]) if "sequence" in self.views else None,
+            graph=batch_graphs(graphs) if graphs else None,
+            target=target,
+            labels=torch.full((len(chosen), self.labels), torch.nan),
+            written=target if "written" in self.views else None,
+        )
