@@ -14,6 +14,7 @@ def domain() -> Domain[Crystal]:
     from molvae.domains.crystals.graph import GRAPH
     from molvae.domains.crystals.identity import QUERIES, features, key, similarity
     from molvae.domains.crystals.properties import PROPERTIES
+    from molvae.domains.crystals.stability.service import STABILITY
 
     return Domain(
         name="crystals",
@@ -34,5 +35,6 @@ def domain() -> Domain[Crystal]:
         readers=READERS,
         exporters={".cif": write_cif},
         features=features,
+        stability=STABILITY,
         column="wyckoff",
     )

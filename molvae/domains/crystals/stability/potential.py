@@ -39,7 +39,7 @@ def model(version: str = MODELS[0]) -> Any:
     require()
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        from chgnet.model import CHGNet
+        from chgnet.model.model import CHGNet
 
         return CHGNet.load(model_name=version, use_device="cpu", verbose=False)
 

@@ -34,10 +34,11 @@ DEEPEST = -30.0
 class Relaxed:
     """What became of a crystal. Unknown numbers are NaN.
 
-    structure: the primitive cell as it was last; text: its canonical Wyckoff text, empty where it has none. energy, energy_before: eV an atom.
-    force: the largest left, eV/Å. volume_change: relative. rms: of the atoms' shifts in units of (volume / atoms)^(1/3), lattices scaled to
-    equal volumes, by pymatgen's StructureMatcher; NaN where it no longer finds the structure. group_before, group: space groups, 0 where none is found.
-    reason: why there is no result, or why it is not converged; else empty.
+    structure: the primitive cell as it was last, None where there is nothing to judge: it diverged, collapsed, or has no energy. text: its
+    canonical Wyckoff text, empty where it has none. energy, energy_before: eV an atom. force: the largest left, eV/Å. volume_change: relative.
+    rms: of the atoms' shifts in units of (volume / atoms)^(1/3), lattices scaled to equal volumes, by pymatgen's StructureMatcher; NaN where it
+    no longer finds the structure. group_before, group: space groups, 0 where none is found. reason: why there is no result, or why it is not
+    converged; else empty.
     """
 
     structure: Structure | None
@@ -53,11 +54,6 @@ class Relaxed:
     group: int
     seconds: float
     reason: str = ""
-
-    @property
-    def failed(self) -> bool:
-        """Whether there is no structure to judge: it diverged, collapsed, or has no energy."""
-        return self.structure is None
 
 
 def relax(
@@ -111,7 +107,8 @@ class _Run:
             self.converged = self.force <= self.fmax
             return ""
         with FIRE(cell, logfile=None) as optimiser:
-            for self.converged in optimiser.irun(fmax=self.fmax, steps=most):
+            for converged in optimiser.irun(fmax=self.fmax, steps=most):
+                self.converged = bool(converged)
                 self.steps = int(optimiser.nsteps)
                 if reason := self._look(cell, volume):
                     return reason
@@ -152,7 +149,7 @@ def _report(crystal: Crystal, before: Structure, final: Structure | None, run: _
         run.first,
         run.force,
         run.steps,
-        bool(run.converged) and final is not None,
+        run.converged and final is not None,
         change,
         rms,
         crystal.group,

@@ -10,6 +10,7 @@ import gzip
 import json
 import math
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +49,9 @@ def fractions_of(formula: str) -> dict[str, float]:
     from pymatgen.core.composition import Composition
 
     try:
-        composition = Composition(formula.strip())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pymatgen announces electronegativities that it does not know
+            composition = Composition(formula.strip())
         counts = {element.symbol: float(amount) for element, amount in composition.items()}
     except Exception as error:  # pymatgen raises ValueError, KeyError, AttributeError for dummy species, and its own
         raise InvalidRecord(formula, f"no formula: {str(error)[:100]}") from error
@@ -62,7 +65,9 @@ def reduced(fractions: Mapping[str, float]) -> str:
     """The reduced formula of atomic fractions, such as SrTiO3."""
     from pymatgen.core.composition import Composition
 
-    return str(Composition({symbol: round(share, 8) for symbol, share in fractions.items()}).get_integer_formula_and_factor(1000)[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return str(Composition({symbol: round(share, 8) for symbol, share in fractions.items()}).get_integer_formula_and_factor(1000)[0])
 
 
 def read(path: Path) -> Known:
@@ -189,7 +194,9 @@ def of_entries(items: Iterable[Mapping[str, Any]], where: str) -> Known:
     wrong = {symbol: value for symbol, value in off.items() if abs(value) > OFF_SCALE}
     if wrong:
         told = ", ".join(f"{symbol} {value:+.2f}" for symbol, value in sorted(wrong.items()))
-        known.remarks.append(f"{where}: elements off the Materials Project's references (eV an atom): {told}; its energies are on another scale")
+        known.remarks.append(
+            f"{where}: elements off the Materials Project's references (eV an atom): {told}; its energies are on another scale"
+        )
     return known
 
 
