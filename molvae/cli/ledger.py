@@ -53,7 +53,8 @@ class Ledger:
 
     def expect(self, column: str, value: str) -> None:
         """Raises UsageError where rows that are there already were computed with other settings."""
-        if other := next((str(row[column]) for row in self.rows if row[column] != value), None):
+        other = next((str(row[column]) for row in self.rows if row[column] != value), None)
+        if other is not None:
             raise UsageError(f"{self.path} was computed with {column} {other!r}, and now {value!r} is asked for; name another file")
 
     def texts(self, column: str) -> dict[int, str]:

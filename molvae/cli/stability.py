@@ -122,8 +122,15 @@ def _parsed(state: State, found: Sequence[Entry], kind: Domain[Any]) -> list[Ent
 
 
 def _told(plan: StabilityPlan) -> str:
-    """What a row's numbers depend on, beside the reference."""
-    told = {"relax": plan.relax, "ensemble": plan.ensemble, "dynamics": "+".join(plan.dynamics), "steps": plan.steps, "fmax": plan.force}
+    """What a row's numbers depend on."""
+    told = {
+        "reference": Path(plan.reference).name,
+        "relax": plan.relax,
+        "ensemble": plan.ensemble,
+        "dynamics": "+".join(plan.dynamics),
+        "steps": plan.steps,
+        "fmax": plan.force,
+    }
     told["threshold"] = plan.threshold
     return " ".join(f"{name}={value}" if value is not True else name for name, value in told.items() if value not in (None, False, ""))
 

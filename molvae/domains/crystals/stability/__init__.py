@@ -5,7 +5,21 @@
 
 from molvae.domains.crystals.stability.assessment import Assessment, Settings, assess
 from molvae.domains.crystals.stability.hull import Phase, Product
+from molvae.domains.crystals.stability.known import Nearest, nearest_known, prototype
 from molvae.domains.crystals.stability.reference import Hull, Reference
 from molvae.domains.crystals.stability.relaxation import Relaxed, relax
 
-__all__ = ["Assessment", "Hull", "Phase", "Product", "Reference", "Relaxed", "Settings", "assess", "relax"]
+__all__ = [
+    "Assessment",
+    "Hull",
+    "Nearest",
+    "Phase",
+    "Product",
+    "Reference",
+    "Relaxed",
+    "Settings",
+    "assess",
+    "nearest_known",
+    "prototype",
+    "relax",
+]

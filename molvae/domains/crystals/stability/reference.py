@@ -148,6 +148,10 @@ class Reference:
         wanted = frozenset(symbols)
         return tuple(phase for system, members in self._systems.items() if system <= wanted for phase in members)
 
+    def within(self, symbols: Iterable[str]) -> Reference:
+        """What of this reference counts for crystals of these elements."""
+        return Reference(self.name, self.source, self.competing(symbols))
+
     def height(self, fractions: Mapping[str, float]) -> Hull:
         """The hull at a composition (symbol -> atomic fraction): its height, decomposition, and coverage.
 

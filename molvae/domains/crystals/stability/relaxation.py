@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 STEPS, FMAX = 500, 0.05
 """Most steps, and the largest force left (eV/Å) of a relaxed crystal; the forces on the cell count as well."""
-VOLUMES = (0.4, 2.5)
+VOLUMES = (0.25, 4.0)
 """Volume against the start, beyond which the crystal has collapsed or come apart."""
 HOPELESS = 1e3
 """eV/Å; no force of a crystal is that large, and no step from there leads back."""

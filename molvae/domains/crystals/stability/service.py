@@ -45,6 +45,10 @@ class Assessor:
             return failed(text, "", self.reference.name, error.why)
         return assess(crystal, self.reference, self.settings)
 
+    def narrowed(self, text: str) -> Assessor:
+        """With what this text needs of the reference alone."""
+        return Assessor(self.reference.within(_symbols(text)), self.settings)
+
 
 def run(texts: Sequence[str], plan: StabilityPlan) -> Iterator[tuple[int, StabilityRow]]:
     """See ``molvae.protocols.Stability``. What is wrong with the plan is raised before anything is computed."""
@@ -72,11 +76,18 @@ def settings_of(plan: StabilityPlan) -> Settings:
 def _rows(texts: Sequence[str], plan: StabilityPlan, job: Assessor) -> Iterator[tuple[int, StabilityRow]]:
     hard = plan.seconds * (1 + len(plan.dynamics)) + GRACE
     if plan.cluster is not None:
-        results = cluster(job, texts, plan.cluster, hard)
+        results = cluster(job.narrowed, texts, plan.cluster, hard)
     else:
         results = local(job, texts, plan.workers, hard) if plan.workers else here(job, texts)
     for at, found in results:
         yield at, row(failed(texts[at], _formula(texts[at]), job.reference.name, str(found)) if isinstance(found, Lost) else found)
+
+
+def _symbols(text: str) -> frozenset[str]:
+    try:
+        return frozenset(element.symbol for element in parse(text).composition)
+    except InvalidRecord:
+        return frozenset()
 
 
 def _formula(text: str) -> str:

@@ -52,7 +52,9 @@ def fractions_of(formula: str) -> dict[str, float]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pymatgen announces electronegativities that it does not know
             composition = Composition(formula.strip())
-        counts = {element.symbol: float(amount) for element, amount in composition.items()}
+        counts: dict[str, float] = {}
+        for element, amount in composition.items():  # several species of an element, such as Fe2+ and Fe3+, are one
+            counts[element.symbol] = counts.get(element.symbol, 0.0) + float(amount)
     except Exception as error:  # pymatgen raises ValueError, KeyError, AttributeError for dummy species, and its own
         raise InvalidRecord(formula, f"no formula: {str(error)[:100]}") from error
     total = sum(counts.values())
