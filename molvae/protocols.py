@@ -117,6 +117,64 @@ class Comparison(Generic[R]):
 
 
 @dataclass(frozen=True)
+class StabilityPlan:
+    """How stabilities are to be computed.
+
+    reference: name or file of what is known of competing records. relax: before anything else. ensemble: say how far several models disagree.
+    dynamics: names among ``Stability.dynamics``. steps, force, threshold: None for the domain's own. seconds: for one record. workers: local
+    processes, 0 for this one; or cluster: address of a scheduler.
+    """
+
+    reference: str
+    relax: bool = False
+    ensemble: bool = False
+    dynamics: tuple[str, ...] = ()
+    steps: int | None = None
+    force: float | None = None
+    threshold: float | None = None
+    seconds: float = 600.0
+    workers: int = 1
+    cluster: str | None = None
+
+
+@dataclass(frozen=True)
+class StabilityRow:
+    """What came out for one record. verdict: one of ``Stability.verdicts``. values: by column, NaN and empty where unknown. reason: why there is
+    no verdict, or no result."""
+
+    verdict: str
+    reason: str
+    values: Mapping[str, float | str | bool]
+
+
+@dataclass(frozen=True)
+class HullReport:
+    """What a reference was made of. counts: what it holds, by kind. left_out: (where, why) of rows that say nothing. remarks: what will surprise."""
+
+    name: str
+    rows: int
+    counts: Mapping[str, int]
+    left_out: Sequence[tuple[str, str]]
+    remarks: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Stability:
+    """Stability of a domain's records.
+
+    run: texts, plan -> (place in the texts, result), as they come; a record that fails is a result with its reason. Raises UsageError, DataError
+    for a bad reference, MissingExtra where an optional package is absent. build: files, systems to be asked of a public database, name, file
+    to write -> report. columns: of every row, in order. verdicts: the best first; the last one is for what failed.
+    """
+
+    run: Callable[[Sequence[str], StabilityPlan], Iterator[tuple[int, StabilityRow]]]
+    build: Callable[[Sequence[Path], Sequence[str], str, Path], HullReport]
+    columns: tuple[str, ...]
+    verdicts: tuple[str, ...]
+    dynamics: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Domain(Generic[R]):
     """Everything the core knows about a kind of matter.
 
@@ -128,8 +186,8 @@ class Domain(Generic[R]):
     draw: text -> SVG. scene: text -> JSON of what a 3D viewer shows: colours and radii of elements, balls, sticks, lines. facts: text ->
     name -> value in words, such as symmetry. figures: name -> (text -> SVG), such as a diffraction pattern. All raise InvalidRecord.
     features: records (n) -> non-negative counts (n, F) float32 for surrogates of a search, or None where there are none.
-    sources: kind -> further endpoints, named ``kind:argument``. comparisons: of drawn records with reference ones. column: what a
-    record's text is called in tables. vary: a relative of a record, which need not exist but reads and writes like one
+    sources: kind -> further endpoints, named ``kind:argument``. comparisons: of drawn records with reference ones. stability: None where a
+    domain has none. column: what a record's text is called in tables. vary: a relative of a record, which need not exist but reads and writes like one
     (``molvae.practice``). constraints: name -> what it means, of wishes that the grammar of the target string fulfils exactly.
     settings: dotted settings of ``molvae.config`` in which this domain's models differ from the general defaults.
     """
@@ -158,6 +216,7 @@ class Domain(Generic[R]):
     features: Callable[[Sequence[R]], NDArray[np.float32]] | None = None
     sources: Mapping[str, Source[R]] = field(default_factory=dict)
     comparisons: Sequence[Comparison[R]] = ()
+    stability: Stability | None = None
     column: str = "text"
     vary: Callable[[R, np.random.Generator], R] | None = None
     constraints: Mapping[str, str] = field(default_factory=dict)

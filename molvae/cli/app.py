@@ -12,7 +12,7 @@ import typer
 from rich.text import Text
 
 import molvae
-from molvae.cli import codes, data, generate, judge, models, optimize, sample, train
+from molvae.cli import codes, data, generate, judge, models, optimize, sample, stability, train
 from molvae.cli.shared import State, epilog
 from molvae.errors import MolvaeError, UsageError
 
@@ -32,7 +32,8 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
-for module in (train, generate, sample, optimize, codes, judge):
+app.add_typer(stability.hulls, name="hull")
+for module in (train, generate, sample, optimize, codes, judge, stability):
     module.register(app)
 
 
