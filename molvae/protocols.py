@@ -164,11 +164,13 @@ class Stability:
 
     run: texts, plan -> (place in the texts, result), as they come; a record that fails is a result with its reason. Raises UsageError, DataError
     for a bad reference, MissingExtra where an optional package is absent. build: files, systems to be asked of a public database, name, file
-    to write -> report. columns: of every row, in order. verdicts: the best first; the last one is for what failed.
+    to write -> report. competitors: text, reference -> the record's composition and the known phases of its elements, each with its formation
+    energy. columns: of every row, in order. verdicts: the best first; the last one is for what failed.
     """
 
     run: Callable[[Sequence[str], StabilityPlan], Iterator[tuple[int, StabilityRow]]]
     build: Callable[[Sequence[Path], Sequence[str], str, Path], HullReport]
+    competitors: Callable[[str, str], tuple[Mapping[str, float], Sequence[tuple[Mapping[str, float], float]]]]
     columns: tuple[str, ...]
     verdicts: tuple[str, ...]
     dynamics: tuple[str, ...]
@@ -187,8 +189,8 @@ class Domain(Generic[R]):
     name -> value in words, such as symmetry. figures: name -> (text -> SVG), such as a diffraction pattern. All raise InvalidRecord.
     features: records (n) -> non-negative counts (n, F) float32 for surrogates of a search, or None where there are none.
     sources: kind -> further endpoints, named ``kind:argument``. comparisons: of drawn records with reference ones. stability: None where a
-    domain has none. column: what a record's text is called in tables. vary: a relative of a record, which need not exist but reads and writes like one
-    (``molvae.practice``). constraints: name -> what it means, of wishes that the grammar of the target string fulfils exactly.
+    domain has none. column: what a record's text is called in tables. vary: a relative of a record, which need not exist but reads and writes
+    like one (``molvae.practice``). constraints: name -> what it means, of wishes that the grammar of the target string fulfils exactly.
     settings: dotted settings of ``molvae.config`` in which this domain's models differ from the general defaults.
     """
 

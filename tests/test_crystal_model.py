@@ -133,3 +133,27 @@ def test_molecules_have_no_composition_to_ask_for(cli: Cli, tiny: object) -> Non
     done = cli("generate", "--model", tiny.checkpoint, "-n", "3", "--composition", "CH4")  # type: ignore[attr-defined]
     assert done.code == 2
     assert "no constraint of the molecules domain" in done.err
+
+
+@pytest.mark.slow
+def test_stability_is_part_of_the_evidence(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("chgnet", reason="the extra stability is not installed")
+    known = tmp_path / "known.csv"
+    known.write_text("formula,formation_energy_per_atom,e_above_hull\nNaCl,-2.1,0\n")
+    assert cli("hull", "build", "--from", known, "-o", tmp_path / "hull.json").code == 0
+    table, page = tmp_path / "out.csv", tmp_path / "out.html"
+    asked = ("--chemsys", "Na-Cl", "--reference", tmp_path / "hull.json", "-o", table, "--report", page)
+    done = cli("generate", "--model", folder, "-n", "2", *asked)
+    assert done.code == 0, done.err
+    found = pd.read_csv(table)
+    assert found["e_form"].notna().all()
+    assert (found["reference"] == "hull").all()
+    assert (found["phases"] >= 1).all()
+    assert found["stability"].isin(["stable", "metastable", "unstable", "no verdict"]).all()
+    assert "Convex hull" in page.read_text()
+
+
+def test_molecules_have_no_stability_to_compute(cli: Cli, tiny: object) -> None:
+    done = cli("generate", "--model", tiny.checkpoint, "-n", "1", "--relax")  # type: ignore[attr-defined]
+    assert done.code == 2
+    assert "molecules have no stability" in done.err

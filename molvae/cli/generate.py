@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from molvae.cli import parse
+from molvae.cli import evidence, parse
 from molvae.cli.deliver import Outputs, check_outputs, rows, show_candidates, write_all
 from molvae.cli.read import encodable, entries
 from molvae.cli.shared import DEFAULT_MODEL, State, add_row, complete_model, epilog, new_table, number, open_model, state_of
@@ -35,6 +35,9 @@ _VERIFY = (
     "Keep only what is inside every target and range: by measurement, or by the model's prediction for labels that nobody can compute."
 )
 _GUIDANCE = "Extra weight of the targets; 0 is the plain model. With targets, log_likelihood is the score under the guided distribution."
+EVIDENCE = "Stability (crystals)"
+_RELAX = "Relax each candidate, and rank by stability: formation energy, energy above the hull, decomposition."
+_REFERENCE = "Known phases for the hull: elements, or a file of 'molvae hull build'."
 SCAFFOLD = "Its ring systems are kept as they are: no ring fused on, no new C=O in them; substituents are free."
 
 
@@ -65,6 +68,7 @@ class Ask:
     seeds: str | None
     outputs: Sequence[Path] | None
     report: Path | None
+    stability: evidence.Wanted = field(default_factory=evidence.Wanted)
 
     def wishes(self) -> list[str]:
         """Conditions other than properties, in words."""
@@ -101,6 +105,8 @@ def generate(
     exclude: Exclude = None,
     spacegroup: SpaceGroup = None,
     atoms: Atoms = None,
+    relax: Annotated[bool, typer.Option("--relax", help=_RELAX, rich_help_panel=EVIDENCE)] = False,
+    reference: Annotated[str | None, typer.Option(metavar="NAME|FILE", help=_REFERENCE, rich_help_panel=EVIDENCE)] = None,
     out: Outputs = None,
     report: Annotated[Path | None, typer.Option(help="Also an HTML page with drawings and figures.")] = None,
 ) -> None:
@@ -123,7 +129,9 @@ def generate(
         chemsys=chemsys, composition=composition, elements=elements, exclude=exclude, spacegroup=spacegroup, atoms=atoms
     )
     aims, spans = parse.targets(target or ()), parse.ranges(range_ or ())
-    carry_out(state_of(context), Ask(n, model, aims, spans, needs, options, seeds, out, report))
+    state = state_of(context)
+    wanted = evidence.Wanted(reference, relax, state.threads or 1)
+    carry_out(state, Ask(n, model, aims, spans, needs, options, seeds, out, report, wanted))
 
 
 def carry_out(state: State, ask: Ask) -> None:
@@ -132,6 +140,7 @@ def carry_out(state: State, ask: Ask) -> None:
         raise UsageError(f"--report {ask.report}: an HTML page is written; name it with .html")
     model = open_model(state, ask.model)
     outputs = check_outputs(ask.outputs, model.domain)
+    evidence.check(model.domain, ask.stability)
     needs = [model.need(kind, query) for kind, query in ask.needs]
     seeds = encodable(state, entries(state, [ask.seeds], model.domain), model) if ask.seeds else []
     texts = tuple(entry.text for entry in seeds)
@@ -142,6 +151,7 @@ def carry_out(state: State, ask: Ask) -> None:
             bars.update(task, completed=min(accepted, ask.n), description=f"{funnel.drawn} drawn, {funnel.valid} valid")
 
         found = model.generate(ask.n, targets=ask.targets, ranges=ask.ranges, needs=needs, seeds=texts, on_progress=tick, **ask.options)
+    found = replace(found, candidates=evidence.assessed(state, found.candidates, model.domain, ask.stability))
     requests = requests_of(model, ask)
     write_all(state, found.candidates, outputs, model.domain)
     if ask.report is not None:
@@ -242,7 +252,7 @@ def write_report(state: State, model: Model, ask: Ask, found: Generation, reques
         table_name=ask.outputs[0].name if ask.outputs else "",
         scene=model.domain.scene,
         told=model.domain.facts,
-        card_figures=model.domain.figures,
+        card_figures={**evidence.hull_figure(model.domain, ask.stability, found.candidates), **model.domain.figures},
     )
     write_page(ask.report, data)
     state.show(f"written: {ask.report}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from molvae.domains.crystals.stability import potential, tables
@@ -138,4 +139,15 @@ def build(files: Sequence[Path], systems: Sequence[str], name: str, out: Path) -
     return HullReport(name, sum(known.rows for known in read), counts, left_out, [remark for known in read for remark in known.remarks])
 
 
-STABILITY = Stability(run=run, build=build, columns=COLUMNS, verdicts=VERDICTS, dynamics=DYNAMICS)
+def competitors(text: str, reference: str) -> tuple[Mapping[str, float], list[tuple[Mapping[str, float], float]]]:
+    """Composition of a crystal (symbol -> atoms) and the known compounds of its elements with their formation energies, eV an atom."""
+    amounts = {element.symbol: float(count) for element, count in parse(text).composition.items()}
+    return amounts, [(phase.fractions, phase.energy) for phase in _opened(reference).competing(amounts)]
+
+
+@lru_cache(maxsize=2)
+def _opened(reference: str) -> Reference:
+    return Reference.open(reference)
+
+
+STABILITY = Stability(run=run, build=build, competitors=competitors, columns=COLUMNS, verdicts=VERDICTS, dynamics=DYNAMICS)

@@ -1,0 +1,83 @@
+"""Stability as a part of a candidate's evidence: computed after the candidates are chosen, for those domains that can."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from molvae.cli.shared import State
+from molvae.errors import UsageError
+
+if TYPE_CHECKING:
+    from molvae.protocols import Domain
+    from molvae.records import Candidate
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What of stability was asked. reference: known phases, by name or file. relax: relax first."""
+
+    reference: str | None = None
+    relax: bool = False
+    workers: int = 1
+
+    def __bool__(self) -> bool:
+        return self.relax or self.reference is not None
+
+    @property
+    def against(self) -> str:
+        """The reference, the elements alone where none was named."""
+        return self.reference or "elements"
+
+
+def check(domain: Domain[Any], wanted: Wanted) -> None:
+    """Raises UsageError where a domain has no stability to compute."""
+    if wanted and domain.stability is None:
+        raise UsageError(f"--relax and --reference: {domain.name} have no stability to compute; leave them out")
+
+
+def assessed(state: State, found: Sequence[Candidate], domain: Domain[Any], wanted: Wanted) -> list[Candidate]:
+    """The candidates with their stability among the further columns: best verdicts first, then lowest above the hull, then lowest in energy.
+
+    What cannot be computed is NaN with its reason. Raises MissingExtra, UsageError, DataError for a bad reference.
+    """
+    if not wanted or domain.stability is None:
+        return list(found)
+    from molvae.protocols import StabilityPlan
+
+    engine = domain.stability
+    out: list[Candidate] = list(found)
+    with state.progress() as bars:
+        task = bars.add_task("stability", total=len(found))
+        for at, row in engine.run([c.text for c in found], StabilityPlan(wanted.against, wanted.relax, workers=wanted.workers)):
+            told = {name: value for name, value in row.values.items() if name not in ("formula", "seconds")}
+            values = {name: ("yes" if value else "no") if isinstance(value, bool) else value for name, value in told.items()}
+            extra: dict[str, float | str] = {"stability": row.verdict, "stability_reason": row.reason, **values}
+            out[at] = replace(out[at], extra={**out[at].extra, **extra})
+            bars.advance(task)
+
+    def rank(candidate: Candidate) -> tuple[int, float, float]:
+        verdict, *energies = (candidate.extra.get(name, math.nan) for name in ("stability", "e_hull", "e_form"))
+        low, form = (e if isinstance(e, float) and not math.isnan(e) else math.inf for e in energies)
+        return engine.verdicts.index(str(verdict)), low, form
+
+    return sorted(out, key=rank)
+
+
+def hull_figure(domain: Domain[Any], wanted: Wanted, found: Sequence[Candidate]) -> Mapping[str, Callable[[str], str]]:
+    """For the report: a text -> its place on the hull of its chemical system; nothing where stability was not asked."""
+    if not wanted or domain.stability is None:
+        return {}
+    engine, energies = domain.stability, {c.text: c.extra.get("e_form", math.nan) for c in found}
+
+    def draw(text: str) -> str:
+        from molvae.report.hull import hull_svg
+
+        composition, entries = engine.competitors(text, wanted.against)
+        energy = energies.get(text, math.nan)
+        return hull_svg(entries, composition, energy if isinstance(energy, float) else math.nan, reference=Path(wanted.against).name)
+
+    return {"Convex hull": draw}
