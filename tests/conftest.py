@@ -13,9 +13,10 @@ import torch
 from hypothesis import settings
 from rdkit import RDLogger
 
+from tests.fixtures_crystals import crystal_run
 from tests.fixtures_model import model, tiny
 
-__all__ = ["model", "tiny"]
+__all__ = ["crystal_run", "model", "tiny"]
 
 torch.set_num_threads(1)
 RDLogger.DisableLog("rdApp.*")

@@ -1,0 +1,51 @@
+"""``molvae generate`` with a model of crystals: exact constraints, cells and a page, stability beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.cli.conftest import Cli
+from tests.fixtures_model import Tiny
+
+
+def test_the_command_writes_cells_and_a_page(cli: Cli, crystal_run: Path, tmp_path: Path) -> None:
+    cif, table, page = tmp_path / "out.cif", tmp_path / "out.csv", tmp_path / "out.html"
+    arguments = ("--target", "density=4±3", "--chemsys", "Sr-Ti-O", "-o", cif, "-o", table, "--report", page)
+    done = cli("generate", "--model", crystal_run, "-n", "3", *arguments)
+    assert done.code == 0, done.err
+    assert cif.read_text().count("data_") == 3
+    assert list(pd.read_csv(table)["density"].between(1, 7)) == [True] * 3
+    assert "chemsys Sr-Ti-O" in page.read_text()
+
+
+def test_molecules_have_no_composition_to_ask_for(cli: Cli, tiny: Tiny) -> None:
+    done = cli("generate", "--model", tiny.checkpoint, "-n", "3", "--composition", "CH4")
+    assert done.code == 2
+    assert "no constraint of the molecules domain" in done.err
+
+
+@pytest.mark.slow
+def test_stability_is_part_of_the_evidence(cli: Cli, crystal_run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("chgnet", reason="the extra stability is not installed")
+    known = tmp_path / "known.csv"
+    known.write_text("formula,formation_energy_per_atom,e_above_hull\nNaCl,-2.1,0\n")
+    assert cli("hull", "build", "--from", known, "-o", tmp_path / "hull.json").code == 0
+    table, page = tmp_path / "out.csv", tmp_path / "out.html"
+    asked = ("--chemsys", "Na-Cl", "--reference", tmp_path / "hull.json", "-o", table, "--report", page)
+    done = cli("generate", "--model", crystal_run, "-n", "2", *asked)
+    assert done.code == 0, done.err
+    found = pd.read_csv(table)
+    assert found["e_form"].notna().all()
+    assert (found["reference"] == "hull").all()
+    assert (found["phases"] >= 1).all()
+    assert found["stability"].isin(["stable", "metastable", "unstable", "no verdict"]).all()
+    assert "Convex hull" in page.read_text()
+
+
+def test_molecules_have_no_stability_to_compute(cli: Cli, tiny: Tiny) -> None:
+    done = cli("generate", "--model", tiny.checkpoint, "-n", "1", "--relax")
+    assert done.code == 2
+    assert "molecules have no stability" in done.err
