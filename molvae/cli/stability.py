@@ -171,6 +171,7 @@ def _report(state: State, engine: Stability, found: Sequence[Entry], ledger: Led
     state.show(_table(ledger.rows, engine.verdicts))
     if len(ledger.rows) > SHOWN:
         state.show(f"and {len(ledger.rows) - SHOWN} more")
+    state.note("energies of the model are off by a few hundredths of an eV/atom, so that neighbouring verdicts are not far apart")
     state.show(", ".join(f"{counts[verdict]} {verdict}" for verdict in engine.verdicts if counts[verdict]))
     if ledger.path is not None:
         state.show(f"written: {ledger.path}")

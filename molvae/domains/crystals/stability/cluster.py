@@ -99,6 +99,9 @@ class _Run:
         """Free the worker of a job that hangs: a thread cannot be stopped, the process can."""
         holders = [worker for worker, keys in self.client.processing().items() if future.key in keys]
         future.cancel()
+        began = time.monotonic()
         # A worker without a nanny cannot be restarted, and is left to whoever started it.
         with contextlib.suppress(ValueError, TimeoutError):
             self.client.restart_workers(holders, timeout=CONNECT, raise_for_error=False)
+        waited = time.monotonic() - began
+        self.under_way = {other: (at, until + waited) for other, (at, until) in self.under_way.items()}
