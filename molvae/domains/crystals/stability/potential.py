@@ -1,8 +1,8 @@
 """CHGNet as a calculator for ASE, and how its versions disagree.
 
 Deng et al., Nat. Mach. Intell. 5, 1031 (2023). The weights come with the package: 0.3.0 (the default) and 0.2.0 learned the energies of MPtrj
-with the MP2020 corrections, and come to .02 and .05 eV an atom of the Materials Project's formation energies on MP-20. Its third set, fine-tuned to r2SCAN, is of no use here: its energies are on another scale, several eV an atom
-away, for which there are no elemental references.
+with the MP2020 corrections, and come to .02 and .05 eV an atom of the Materials Project's formation energies on MP-20. Its third set, fine-tuned
+to r2SCAN, is of no use here: its energies are on another scale, several eV an atom away, for which there are no elemental references.
 """
 
 from __future__ import annotations
