@@ -8,6 +8,7 @@ and relaxed; the error of e_hull is against the full reference, which knows the 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import warnings
 from collections.abc import Sequence
@@ -40,6 +41,8 @@ def heights(reference: Reference, count: int, seed: int) -> dict[str, Any]:
 
 def summary(errors: Sequence[float]) -> dict[str, float]:
     """n, mean, mean and median absolute error, and the share within 50 meV an atom."""
+    if not len(errors):
+        return {"n": 0, "bias": math.nan, "mae": math.nan, "median": math.nan, "within_50_mev": math.nan}
     size = np.abs(np.array(errors))
     return {
         "n": len(errors),

@@ -72,18 +72,8 @@ def stability(
     engine = _engine(kind)
     if cluster is not None and workers is not None:
         raise UsageError("--workers are processes here and --cluster has its own; give one of them")
-    plan = StabilityPlan(
-        reference,
-        relax,
-        ensemble,
-        tuple(parse.names(dynamics) or ()),
-        steps,
-        fmax,
-        threshold,
-        timeout,
-        workers or state.threads or 1,
-        cluster,
-    )
+    tests, processes = parse.names(dynamics), workers or state.threads or 1
+    plan = StabilityPlan(reference, relax, ensemble, tests, steps, fmax, threshold, timeout, processes, cluster)
     _check_output(out, resume)
     found = _parsed(state, entries(state, inputs, kind, column), kind)
     ledger = Ledger.read(out, ("row", "source", kind.column, "verdict", "reason", *engine.columns, "settings"), resume=resume)
