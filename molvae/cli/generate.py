@@ -35,6 +35,7 @@ _VERIFY = (
     "Keep only what is inside every target and range: by measurement, or by the model's prediction for labels that nobody can compute."
 )
 _GUIDANCE = "Extra weight of the targets; 0 is the plain model. With targets, log_likelihood is the score under the guided distribution."
+_OPTIONS = ("temperature", "guidance", "level", "prior", "seed", "unique", "novel", "verify", "max_draws")
 EVIDENCE = "Stability (crystals)"
 _RELAX = "Relax each candidate, and rank by stability: formation energy, energy above the hull, decomposition."
 _REFERENCE = "Known phases for the hull: elements, or a file of 'molvae hull build'."
@@ -116,18 +117,8 @@ def generate(
     """
     needs = [("scaffold", scaffold)] if scaffold is not None else []
     needs += [("contains", query) for query in contains or ()]
-    options: dict[str, Any] = {
-        "temperature": temperature,
-        "guidance": guidance,
-        "level": level,
-        "prior": prior,
-        "seed": seed,
-        "unique": unique,
-    }
-    options |= {"novel": novel, "verify": verify, "measure": parse.names(measure), "max_draws": max_draws}
-    options["constraints"] = asked(
-        chemsys=chemsys, composition=composition, elements=elements, exclude=exclude, spacegroup=spacegroup, atoms=atoms
-    )
+    options: dict[str, Any] = {name: context.params[name] for name in _OPTIONS}
+    options |= {"measure": parse.names(measure), "constraints": asked(context.params)}
     aims, spans = parse.targets(target or ()), parse.ranges(range_ or ())
     state = state_of(context)
     wanted = evidence.Wanted(reference, relax, state.threads or 1)

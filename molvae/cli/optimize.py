@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from molvae.search.team import Interruptible
 
 FILES = ("candidates.csv", "all.csv")
+_OPTIONS = ("sampler", "seed", "verify", "novel", "resume", "workers", "storage", "out")
 _MAXIMIZE = (
     "Make large. Repeatable. NAME, here and below: a computed property, an endpoint of --scorer, or what the model predicts: PROPERTY_pred, or "
     "PROPERTY_lcb and PROPERTY_ucb, one standard deviation below and above it; a label that nobody can compute goes by its own name."
@@ -125,19 +126,9 @@ def optimize(
     seed: Annotated[int, typer.Option(help="Fixes every random number.")] = 0,
 ) -> None:
     """Search for the records that score best: every one valid, checked and scored once. Ctrl-C stops after the batch and keeps all."""
-    from molvae.search.sampler import Recipe
-
     state = state_of(context)
-    terms: dict[str, Any] = {"maximize": maximize or (), "minimize": minimize or (), "target": target or (), "range": range_ or ()}
-    needs = [*(("scaffold", query) for query in [scaffold] if query is not None), *(("contains", query) for query in contains or ())]
-    wanted = _objective(objective, {**terms, "constraint": constraint or (), "needs": needs, "similar": similar or ()}, pareto)
+    wanted, options = _objective(context.params), _options(context.params)
     loaded = open_model(state, model)
-    options = {"sampler": sampler, "seed": seed, "verify": verify, "novel": novel, "seconds": 60 * minutes, "resume": resume}
-    place = {"storage": storage, "study": study or (out.name if storage else None), "out": out}
-    options["constraints"] = asked(
-        chemsys=chemsys, composition=composition, elements=elements, exclude=exclude, spacegroup=spacegroup, atoms=atoms
-    )
-    options |= {"workers": workers, "recipe": Recipe(batch=batch), "per_group": per_scaffold, **place}
     scoring = {"scorers": _scorers(scorer or (), loaded, trust), "scorer_workers": scorer_workers, "timeout": timeout}
     found = _run(state, loaded, wanted, budget=budget, keep=keep, seeds=_seeds(state, seeds, loaded), **scoring, **options)
     _deliver(state, loaded, wanted, found, out, page=report, options={"budget": budget, **options})
@@ -155,15 +146,28 @@ def _seeds(state: State, given: Sequence[str] | None, model: Model) -> tuple[str
     return tuple(texts)
 
 
-def _objective(file: Path | None, terms: dict[str, Any], pareto: bool) -> Objective:
-    """From a file or from the terms. Raises UsageError for both, and for what is neither."""
+def _options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of the plan, as the command line has them."""
+    from molvae.search.sampler import Recipe
+
+    found: dict[str, Any] = {name: given[name] for name in _OPTIONS}
+    found |= {"recipe": Recipe(batch=given["batch"]), "per_group": given["per_scaffold"], "seconds": 60 * given["minutes"]}
+    return found | {"study": given["study"] or (given["out"].name if given["storage"] else None), "constraints": asked(given)}
+
+
+def _objective(given: Mapping[str, Any]) -> Objective:
+    """From a file or from the terms of the command line. Raises UsageError for both, and for what is neither."""
     from molvae.objectives import Objective
 
-    if file is None:
-        return Objective.of(**terms, pareto=pareto)
+    names = {"maximize": "maximize", "minimize": "minimize", "target": "target", "range": "range_", "constraint": "constraint"}
+    terms: dict[str, Any] = {term: given[name] or () for term, name in names.items()}
+    needs = [("scaffold", given["scaffold"])] if given["scaffold"] is not None else []
+    terms |= {"needs": [*needs, *(("contains", query) for query in given["contains"] or ())], "similar": given["similar"] or ()}
+    if given["objective"] is None:
+        return Objective.of(**terms, pareto=given["pareto"])
     if any(terms.values()):
         raise UsageError("--objective FILE together with terms on the command line; give one or the other")
-    return Objective.from_toml(file)
+    return Objective.from_toml(given["objective"])
 
 
 def _scorers(specs: Sequence[str], model: Model, trust: bool) -> list[Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -20,6 +21,9 @@ SpaceGroup = Annotated[
 Atoms = Annotated[str | None, typer.Option(metavar="5|LOW:HIGH", help="Atoms of the primitive cell.", rich_help_panel=_PANEL)]
 
 
-def asked(**wishes: str | None) -> dict[str, str]:
-    """Those that were given."""
-    return {name: text for name, text in wishes.items() if text is not None}
+NAMES = ("chemsys", "composition", "elements", "exclude", "spacegroup", "atoms")
+
+
+def asked(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Those of a command's parameters that were given."""
+    return {name: parameters[name] for name in NAMES if parameters.get(name) is not None}

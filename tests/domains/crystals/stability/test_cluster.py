@@ -48,9 +48,9 @@ def test_an_address_where_nobody_answers_is_refused(monkeypatch: pytest.MonkeyPa
 @pytest.mark.slow
 def test_what_crashes_is_lost_alone() -> None:
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as made:
-        found = dict(cluster.cluster(job_of, ["a", "crash", "b"], made.scheduler_address, 2.0))
+        found = dict(cluster.cluster(job_of, ["a", "crash", "b"], made.scheduler_address, 60.0))
         with pytest.raises(MolvaeError, match=r"molvae\[stability\]"):
-            list(cluster.cluster(job_of, ["missing"], made.scheduler_address, 2.0))
+            list(cluster.cluster(job_of, ["missing"], made.scheduler_address, 60.0))
     assert [found[at] for at in (0, 2)] == ["A", "B"]
     assert isinstance(found[1], Lost)
     assert found[1].startswith("crashed")
