@@ -28,6 +28,7 @@ HEADLINES: Mapping[str, tuple[str, ...]] = {
     "hits": ("scorer calls",),
     "docking": ("Vina",),
     "crystal_representation": ("round trip",),
+    "crystal_perov5": ("reconstruction, match, perov_5", "draws, structure", "draws, composition", "constraints"),
     "crystal_stability": ("MAE of formation",),
     "speed": ("training, molecules/s", "sampling, valid"),
 }
