@@ -55,11 +55,18 @@ def reconstruct(model: Model, texts: Sequence[str], options: argparse.Namespace)
         found = reconstruction(read(back), true)
         payload[name] = {**asdict(found), "same_text": float(np.mean([a == b for a, b in zip(back, texts, strict=True)]))}
         if views is None:
-            rows.append(Row(f"reconstruction, match, {options.data}", found.ungated.rate, beside("reconstruction", options.data, "match")))
-            rows.append(Row(f"reconstruction, match, gated by validity, {options.data}", found.gated.rate))
+            rows.append(
+                Row(
+                    f"reconstruction, match, {options.data}, %",
+                    100 * found.ungated.rate,
+                    beside("reconstruction", options.data, "match"),
+                    1,
+                )
+            )
+            rows.append(Row(f"reconstruction, match, gated by validity, {options.data}, %", 100 * found.gated.rate, digits=1))
             rows.append(Row(f"reconstruction, RMSE, {options.data}", found.ungated.rmse, beside("reconstruction", options.data, "rmse"), 4))
         else:
-            rows.append(Row(f"reconstruction, match, {name} alone, {options.data}", found.ungated.rate))
+            rows.append(Row(f"reconstruction, match, {name} alone, {options.data}, %", 100 * found.ungated.rate, digits=1))
     return payload, rows
 
 
@@ -89,7 +96,7 @@ def generate(model: Model, texts: Sequence[str], options: argparse.Namespace) ->
     }
     measures = ("structure_valid", "composition_valid")
     rows = [
-        Row(f"draws, {name.replace('_', ' ')}, {options.data}", payload[name], beside("generation", options.data, name))
+        Row(f"draws, {name.replace('_', ' ')}, {options.data}, %", 100 * payload[name], beside("generation", options.data, name), 2)
         for name in measures
     ]
     for name in ("density", "energy", "elements"):
