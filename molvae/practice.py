@@ -45,8 +45,7 @@ def relatives(representation: Representation[Any], texts: Sequence[str], count: 
     for at in rng.integers(len(texts), size=count):
         try:
             record = domain.vary(domain.parse(texts[at]), rng)
-            source = representation.source_bpe.encode(representation.source.symbols(representation.source.write(record)))
-            target = representation.target_bpe.encode(representation.target.symbols(representation.target.write(record)))
+            source, target = representation.reads(record), representation.writes(record)
         except InvalidRecord:
             continue
         found.append(Relative(source, target, domain.graph.build(record) if "graph" in views else None))

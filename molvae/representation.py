@@ -105,8 +105,8 @@ class Representation(Generic[R]):
     def batch(self, records: Sequence[R], views: Sequence[str] | None = None, *, target: bool = False) -> Batch:
         """Records as a batch, with the chosen views (all that the model reads where None). Raises InvalidRecord for the first that has no string."""
         wanted = self._wanted(views)
-        sources = [self._reads(r) for r in records] if "sequence" in wanted else []
-        targets = [self._writes(r) for r in records] if target or "written" in wanted else []
+        sources = [self.reads(r) for r in records] if "sequence" in wanted else []
+        targets = [self.writes(r) for r in records] if target or "written" in wanted else []
         batch = self._assembled(records, sources, targets, wanted)
         return batch if target else replace(batch, target=None)
 
@@ -117,7 +117,7 @@ class Representation(Generic[R]):
         places: list[int] = []
         for place, record in enumerate(records):
             try:
-                strings.append((self._reads(record), self._writes(record)))
+                strings.append((self.reads(record), self.writes(record)))
             except InvalidRecord:
                 continue
             places.append(place)
@@ -149,20 +149,22 @@ class Representation(Generic[R]):
 
     def targets(self, records: Sequence[R]) -> TokenBatch:
         """The decoder's sequences of these records. Raises InvalidRecord."""
-        return pad_rows([self._writes(r) for r in records])
+        return pad_rows([self.writes(r) for r in records])
 
     def encodable(self, record: R, views: Sequence[str] | None = None) -> None:
         """Raises InvalidRecord where the model cannot read or write this record; with views, where it has no string for one of them."""
         wanted = ("sequence", "written") if views is None else self._wanted(views)
         if "sequence" in wanted:
-            self._reads(record)
+            self.reads(record)
         if "written" in wanted:
-            self._writes(record)
+            self.writes(record)
 
-    def _reads(self, record: R) -> list[int]:
+    def reads(self, record: R) -> list[int]:
+        """The encoder's tokens of a record. Raises InvalidRecord where it has no such string or a symbol is unknown."""
         return self.source_bpe.encode(self.source.symbols(self.source.write(record)))
 
-    def _writes(self, record: R) -> list[int]:
+    def writes(self, record: R) -> list[int]:
+        """The decoder's tokens of a record. Raises as ``reads``."""
         return self.target_bpe.encode(self.target.symbols(self.target.write(record)))
 
     # --- tokens -> records ---------------------------------------------------------------------------------------------------------

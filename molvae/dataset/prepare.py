@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -24,6 +23,7 @@ from molvae.dataset.shards import UNDECIDED, Bench, make_shard, shard_path, star
 from molvae.dataset.splits import split_of_file
 from molvae.dataset.store import MANIFEST, Store, read_manifest
 from molvae.errors import DataError, UnknownName, UsageError
+from molvae.processes import one_thread
 from molvae.protocols import Domain
 from molvae.records import Row
 
@@ -268,7 +268,7 @@ def _in_pool(plan: Plan, folder: Path, chunks: Iterator[tuple[int, int, list[Row
     context = multiprocessing.get_context(method)
     if method == "forkserver":
         context.set_forkserver_preload(["molvae.dataset.shards", plan.domain.partition(":")[0]])
-    with _single_threaded(), ProcessPoolExecutor(workers, context, start_worker, (plan, folder)) as pool:
+    with one_thread(), ProcessPoolExecutor(workers, context, start_worker, (plan, folder)) as pool:
         waiting: set[Future[tuple[int, Tally]]] = set()
         try:
             for chunk in chunks:
@@ -287,19 +287,3 @@ def _in_pool(plan: Plan, folder: Path, chunks: Iterator[tuple[int, int, list[Row
             raise DataError(folder.parent, why) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-@contextmanager
-def _single_threaded() -> Iterator[None]:
-    """Let worker processes start with one thread each: numerical libraries read these variables when they are loaded."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

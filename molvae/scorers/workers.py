@@ -6,8 +6,6 @@ import contextlib
 import multiprocessing
 import os
 import pickle
-import signal
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -17,6 +15,7 @@ from multiprocessing import connection
 from typing import Any, Protocol
 
 from molvae.errors import UsageError
+from molvae.processes import detach, end
 from molvae.scorers.contract import Failure, Outcome, RemoteScorer, Scorer, attempts
 
 # Seconds for a worker process to start and load its scorer: a large model from a slow disk, on a busy machine.
@@ -223,21 +222,13 @@ class _Worker:
 
     def kill(self) -> None:
         """End it and what it started."""
-        with contextlib.suppress(OSError):
-            if hasattr(os, "killpg") and self.process.pid is not None:
-                os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.kill()
-        self.process.join()
+        end(self.process)
         self.pipe.close()
 
 
 def _serve(pipe: Any, payload: bytes, siblings: int) -> None:
     """The life of a worker process: load the scorer, then answer texts with outcomes until the pipe closes."""
-    if hasattr(os, "setsid"):
-        os.setsid()  # its own group: it can be ended with its children, and Ctrl-C is the parent's to handle
-    # What scoring code prints must not mix with results that the parent writes to its output.
-    sys.stdout.flush()
-    os.dup2(2, 1)
+    detach()
     if siblings > 1:
         # Set before numpy or torch are loaded with the scorer: a thread pool in each of several processes slows them all down.
         os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import pickle
-import signal
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -15,13 +12,12 @@ from multiprocessing import connection
 from typing import Any, Generic, TypeVar
 
 from molvae.errors import MolvaeError, UsageError
+from molvae.processes import detach, end, one_thread
 
 T = TypeVar("T")
 
 STARTUP = 300.0
 """Seconds for a worker to start and load its libraries: a slow disk, a busy machine."""
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-"""Small cells gain nothing by threads, and several processes with a pool each slow one another down tenfold."""
 
 
 class Lost(str):
@@ -140,7 +136,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")  # torch's threads of the parent do not survive a fork
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, payload), daemon=True)
-        with _one_thread():
+        with one_thread():
             self.process.start()
         theirs.close()
         self.ready = False
@@ -157,36 +153,13 @@ class _Worker:
 
     def kill(self) -> None:
         """End it and what it started."""
-        with contextlib.suppress(OSError):
-            if hasattr(os, "killpg") and self.process.pid is not None:
-                os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.kill()
-        self.process.join()
+        end(self.process)
         self.pipe.close()
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """What a child inherits: libraries read it as they are loaded, which is before any of our code runs there."""
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _serve(pipe: Any, payload: bytes) -> None:
     """The life of a worker: load the job, then answer texts until the pipe closes."""
-    if hasattr(os, "setsid"):
-        os.setsid()  # its own group: it can be ended with its children, and Ctrl-C is the parent's to handle
-    # What libraries print must not mix with results that the parent writes to its output.
-    sys.stdout.flush()
-    os.dup2(2, 1)
+    detach()
     try:
         job = pickle.loads(payload)
     except (Exception, SystemExit) as error:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from molvae.domains.crystals.stability.pool import ONE_THREAD, Lost, here, local
+from molvae.domains.crystals.stability.pool import Lost, here, local
 from molvae.errors import MissingExtra, MolvaeError, UsageError
+from molvae.processes import ONE_THREAD
 
 
 def job(text: str) -> str:
