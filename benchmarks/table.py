@@ -30,6 +30,7 @@ HEADLINES: Mapping[str, tuple[str, ...]] = {
     "crystal_representation": ("round trip",),
     "crystal_perov5": ("reconstruction, match, perov_5", "draws, structure", "draws, composition", "constraints"),
     "crystal_stability": ("MAE of formation",),
+    "preparation": ("preparation, peak memory",),
     "speed": ("training, molecules/s", "sampling, valid"),
 }
 # Comparisons by which something was chosen, folded apart.
