@@ -189,8 +189,10 @@ class Domain(Generic[R]):
     name -> value in words, such as symmetry. figures: name -> (text -> SVG), such as a diffraction pattern. All raise InvalidRecord.
     features: records (n) -> non-negative counts (n, F) float32 for surrogates of a search, or None where there are none.
     sources: kind -> further endpoints, named ``kind:argument``. comparisons: of drawn records with reference ones. stability: None where a
-    domain has none. column: what a record's text is called in tables. vary: a relative of a record, which need not exist but reads and writes
-    like one (``molvae.practice``). constraints: name -> what it means, of wishes that the grammar of the target string fulfils exactly.
+    domain has none. library: known records -> (record -> its nearest among them, as columns ``nearest``, ``nearest_similarity`` and the domain's
+    own; nothing where there are none). words: what a record is, in short words for columns of tables. column: what a record's text is called in
+    tables. vary: a relative of a record, which need not exist but reads and writes like one (``molvae.practice``). constraints: name -> what it
+    means, of wishes that the grammar of the target string fulfils exactly.
     settings: dotted settings of ``molvae.config`` in which this domain's models differ from the general defaults.
     """
 
@@ -219,6 +221,8 @@ class Domain(Generic[R]):
     sources: Mapping[str, Source[R]] = field(default_factory=dict)
     comparisons: Sequence[Comparison[R]] = ()
     stability: Stability | None = None
+    library: Callable[[Sequence[R]], Callable[[R], Mapping[str, float | str]]] | None = None
+    words: Callable[[R], Mapping[str, str]] | None = None
     column: str = "text"
     vary: Callable[[R, np.random.Generator], R] | None = None
     constraints: Mapping[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Stability as a part of a candidate's evidence: computed after the candidates are chosen, for those domains that can."""
+"""A candidate's further evidence, found after the candidates are chosen: what it is, the nearest known record, and its stability."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from molvae.cli.read import Complaints, entries
 from molvae.cli.shared import State
-from molvae.errors import UsageError
+from molvae.errors import InvalidRecord, MolvaeError, UsageError
 
 if TYPE_CHECKING:
     from molvae.protocols import Domain
@@ -37,6 +38,49 @@ def check(domain: Domain[Any], wanted: Wanted) -> None:
     """Raises UsageError where a domain has no stability to compute."""
     if wanted and domain.stability is None:
         raise UsageError(f"--relax and --reference: {domain.name} have no stability to compute; leave them out")
+
+
+def described(found: Sequence[Candidate], domain: Domain[Any]) -> list[Candidate]:
+    """The candidates with what they are in short words, for domains that have such."""
+    if domain.words is None:
+        return list(found)
+    return [replace(c, extra={**domain.words(domain.parse(c.text)), **c.extra}) for c in found]
+
+
+def library(state: State, known: str | None, domain: Domain[Any]) -> Callable[[Any], Mapping[str, float | str]] | None:
+    """The known records of a file or folder, ready to be asked for the nearest; None where none is named.
+
+    Rows that are no record are reported and left out. Raises UsageError where the domain cannot tell, MolvaeError where nothing is usable.
+    """
+    if known is None:
+        return None
+    if domain.library is None:
+        raise UsageError(f"--known: {domain.name} have no nearest record; leave it out")
+    complaints, records = Complaints(state), {}
+    for entry in entries(state, [known], domain):
+        try:
+            record = domain.parse(entry.text)
+        except InvalidRecord as error:
+            complaints.add(entry.where, error.why)
+        else:
+            records[domain.write(record)] = record
+    complaints.close()
+    if not records:
+        raise MolvaeError(f"{known}: no row of it is a record of {domain.name}; see the reasons above")
+    return domain.library(list(records.values()))
+
+
+def placed(
+    state: State, found: Sequence[Candidate], domain: Domain[Any], nearest: Callable[[Any], Mapping[str, float | str]] | None
+) -> list[Candidate]:
+    """The candidates with their nearest known record among the further columns."""
+    if nearest is None:
+        return list(found)
+    out = []
+    with state.progress() as bars:
+        for candidate in bars.track(found, description="nearest known"):
+            out.append(replace(candidate, extra={**candidate.extra, **nearest(domain.parse(candidate.text))}))
+    return out
 
 
 def assessed(state: State, found: Sequence[Candidate], domain: Domain[Any], wanted: Wanted) -> list[Candidate]:

@@ -36,9 +36,10 @@ _VERIFY = (
 )
 _GUIDANCE = "Extra weight of the targets; 0 is the plain model. With targets, log_likelihood is the score under the guided distribution."
 _OPTIONS = ("temperature", "guidance", "level", "prior", "seed", "unique", "novel", "verify", "max_draws")
-EVIDENCE = "Stability (crystals)"
-_RELAX = "Relax each candidate, and rank by stability: formation energy, energy above the hull, decomposition."
-_REFERENCE = "Known phases for the hull: elements, or a file of 'molvae hull build'."
+EVIDENCE = "Further evidence"
+_KNOWN = "Known records: the columns nearest and nearest_similarity say which of them each candidate is most like."
+_RELAX = "Crystals: relax each candidate, and rank by stability: formation energy, energy above the hull, decomposition."
+_REFERENCE = "Crystals: known phases for the hull: elements, or a file of 'molvae hull build'."
 SCAFFOLD = "Its ring systems are kept as they are: no ring fused on, no new C=O in them; substituents are free."
 
 
@@ -70,6 +71,7 @@ class Ask:
     outputs: Sequence[Path] | None
     report: Path | None
     stability: evidence.Wanted = field(default_factory=evidence.Wanted)
+    known: str | None = None
 
     def wishes(self) -> list[str]:
         """Conditions other than properties, in words."""
@@ -106,6 +108,7 @@ def generate(
     exclude: Exclude = None,
     spacegroup: SpaceGroup = None,
     atoms: Atoms = None,
+    known: Annotated[str | None, typer.Option(metavar="FILE|DIR", help=_KNOWN, rich_help_panel=EVIDENCE)] = None,
     relax: Annotated[bool, typer.Option("--relax", help=_RELAX, rich_help_panel=EVIDENCE)] = False,
     reference: Annotated[str | None, typer.Option(metavar="NAME|FILE", help=_REFERENCE, rich_help_panel=EVIDENCE)] = None,
     out: Outputs = None,
@@ -122,7 +125,7 @@ def generate(
     aims, spans = parse.targets(target or ()), parse.ranges(range_ or ())
     state = state_of(context)
     wanted = evidence.Wanted(reference, relax, state.threads or 1)
-    carry_out(state, Ask(n, model, aims, spans, needs, options, seeds, out, report, wanted))
+    carry_out(state, Ask(n, model, aims, spans, needs, options, seeds, out, report, wanted, known))
 
 
 def carry_out(state: State, ask: Ask) -> None:
@@ -132,6 +135,7 @@ def carry_out(state: State, ask: Ask) -> None:
     model = open_model(state, ask.model)
     outputs = check_outputs(ask.outputs, model.domain)
     evidence.check(model.domain, ask.stability)
+    nearest = evidence.library(state, ask.known, model.domain)
     needs = [model.need(kind, query) for kind, query in ask.needs]
     seeds = encodable(state, entries(state, [ask.seeds], model.domain), model) if ask.seeds else []
     texts = tuple(entry.text for entry in seeds)
@@ -142,7 +146,8 @@ def carry_out(state: State, ask: Ask) -> None:
             bars.update(task, completed=min(accepted, ask.n), description=f"{funnel.drawn} drawn, {funnel.valid} valid")
 
         found = model.generate(ask.n, targets=ask.targets, ranges=ask.ranges, needs=needs, seeds=texts, on_progress=tick, **ask.options)
-    found = replace(found, candidates=evidence.assessed(state, found.candidates, model.domain, ask.stability))
+    chosen = evidence.placed(state, evidence.described(found.candidates, model.domain), model.domain, nearest)
+    found = replace(found, candidates=evidence.assessed(state, chosen, model.domain, ask.stability))
     requests = requests_of(model, ask)
     write_all(state, found.candidates, outputs, model.domain)
     if ask.report is not None:

@@ -27,6 +27,22 @@ def test_molecules_have_no_composition_to_ask_for(cli: Cli, tiny: Tiny) -> None:
     assert "no constraint of the molecules domain" in done.err
 
 
+def test_candidates_say_what_they_are_and_which_known_crystal_is_nearest(cli: Cli, crystal_run: Path, tmp_path: Path) -> None:
+    known, table = tmp_path / "known.csv", tmp_path / "out.csv"
+    first = "sg225@aNa@bCl|22.31"
+    known.write_text(f"wyckoff\n{first}\nnonsense\n")
+    done = cli("generate", "--model", crystal_run, "-n", "2", "--known", known, "-o", table)
+    assert done.code == 0, done.err
+    assert "known.csv:3" in done.err
+    found = pd.read_csv(table)
+    assert (found["nearest"] == first).all()
+    assert found["nearest_similarity"].between(0, 1).all()
+    assert found["nearest_kind"].isin(["same", "type", "similar"]).all()
+    assert found["prototype"].str.contains("_").all()
+    assert found["symmetry"].notna().all()
+    assert cli("generate", "--model", crystal_run, "-n", "1", "--known", tmp_path / "absent.csv").code != 0
+
+
 @pytest.mark.slow
 def test_stability_is_part_of_the_evidence(cli: Cli, crystal_run: Path, tmp_path: Path) -> None:
     pytest.importorskip("chgnet", reason="the extra stability is not installed")

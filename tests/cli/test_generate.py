@@ -74,6 +74,21 @@ def test_structures_and_novelty(with_model: Cli, tmp_path: Path) -> None:
     assert {row["novel"] for row in table(tmp_path / "b.csv")} == {"True"}
 
 
+def test_the_nearest_known_molecule_stands_beside_each_candidate(with_model: Cli, tmp_path: Path) -> None:
+    known, out = tmp_path / "known.smi", tmp_path / "out.csv"
+    known.write_text("CCO ethanol\nc1ccccc1 benzene\nC1CC broken\n")
+    done = with_model("generate", "-n", 5, "--known", known, "-o", out)
+    assert done.code == 0, done.err
+    assert "known.smi:3" in done.err
+    for row in table(out):
+        assert row["nearest"] in ("CCO", "c1ccccc1")
+        assert 0 <= float(row["nearest_similarity"]) <= 1
+    known.write_text("C1CC\n")
+    none = with_model("generate", "-n", 1, "--known", known)
+    assert none.code == 1
+    assert "no row of it is a record of molecules" in none.err
+
+
 def test_exemplars_and_seeds(with_model: Cli, tmp_path: Path) -> None:
     done = with_model(
         "generate", "-n", 5, "--prior", "exemplars", "--level", 0.5, "--target", "logp=1", "--temperature", 0.9, "--guidance", 0.5, "-q"

@@ -100,6 +100,23 @@ def test_keys_tell_records_apart_and_groups_are_texts(domain: Domain[Any], recor
     assert all(isinstance(domain.group(record), str) for record in records)
 
 
+def test_a_library_finds_the_record_itself_as_its_nearest(domain: Domain[Any], records: list[Any]) -> None:
+    assert domain.library is not None
+    nearest = domain.library(records)
+    for record in records:
+        found = nearest(record)
+        assert found["nearest"] == domain.write(record)
+        assert found["nearest_similarity"] == pytest.approx(max(domain.similarity(record, records))) == pytest.approx(1.0)
+    assert domain.library([])(records[0]) == {}
+
+
+def test_words_are_short_texts_of_the_same_columns(domain: Domain[Any], records: list[Any]) -> None:
+    if domain.words is not None:
+        told = [domain.words(record) for record in records]
+        assert {tuple(one) for one in told} == {tuple(told[0])}
+        assert all(0 < len(word) < 80 for one in told for word in one.values())
+
+
 def test_graphs_fit_their_sizes(domain: Domain[Any], records: list[Any]) -> None:
     for record in records:
         graph = domain.graph.build(record)

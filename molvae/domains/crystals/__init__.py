@@ -48,6 +48,7 @@ def domain() -> Domain[Crystal]:
     from molvae.domains.crystals.identity import QUERIES, features, key, similarity
     from molvae.domains.crystals.properties import PROPERTIES
     from molvae.domains.crystals.scene import scene
+    from molvae.domains.crystals.stability.known import Library, words
     from molvae.domains.crystals.stability.service import STABILITY
     from molvae.domains.crystals.vary import vary
 
@@ -76,6 +77,8 @@ def domain() -> Domain[Crystal]:
         facts=facts,
         figures={"X-ray diffraction, simulated": pattern_svg},
         features=features,
+        library=Library,
+        words=words,
         stability=STABILITY,
         column=NAME,
         vary=vary,

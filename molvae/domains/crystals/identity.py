@@ -97,12 +97,15 @@ def similarity(crystal: Crystal, others: Sequence[Crystal]) -> list[float]:
 
     Overlap: sum of the lesser over sum of the greater (Tanimoto's coefficient for counts).
     """
-    if not others:
-        return []
-    mine, theirs = features([crystal])[0], features(others)
+    return overlaps(features([crystal])[0], features(others)).tolist() if others else []
+
+
+def overlaps(mine: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``similarity`` of one row of ``features`` to others (n, F): (n,)."""
     parts = [slice(0, len(ELEMENTS)), slice(len(ELEMENTS), None)]
     shares = [np.minimum(mine[p], theirs[:, p]).sum(1) / np.maximum(np.maximum(mine[p], theirs[:, p]).sum(1), 1e-9) for p in parts]
-    return [float(share) for share in sum(shares) / len(shares)]
+    mean: NDArray[np.float32] = sum(shares) / np.float32(len(shares))
+    return mean
 
 
 def element_numbers(text: str) -> frozenset[int]:

@@ -3,7 +3,7 @@
 from molvae.domains.molecules.graph import GRAPH
 from molvae.domains.molecules.groups import GROUPS
 from molvae.domains.molecules.selfies import SELFIES, SMILES
-from molvae.domains.molecules.smiles import STEPS, Molecule, features, key, parse, scaffold, similarity, write
+from molvae.domains.molecules.smiles import STEPS, Library, Molecule, features, key, parse, scaffold, similarity, write
 from molvae.protocols import Domain
 
 __all__ = ["Molecule", "domain"]
@@ -40,6 +40,7 @@ def domain() -> Domain[Molecule]:
         exporters={".sdf": write_sdf},
         draw=draw_svg,
         features=features,
+        library=Library,
         sources=SOURCES,
         comparisons=COMPARISONS,
         column="smiles",

@@ -168,10 +168,28 @@ def scaffold(molecule: Molecule) -> str:
 
 def similarity(molecule: Molecule, others: Sequence[Molecule]) -> list[float]:
     """Tanimoto similarities of Morgan fingerprints (radius 2, 2048 bits), in [0, 1]."""
-    if not others:
-        return []
-    mine = _FINGERPRINT.GetFingerprint(molecule.mol)
-    return list(DataStructs.BulkTanimotoSimilarity(mine, [_FINGERPRINT.GetFingerprint(other.mol) for other in others]))
+    return Library(others).similarity(molecule)
+
+
+class Library:
+    """Known molecules by their fingerprints, ready to be asked which of them is nearest to a new one."""
+
+    def __init__(self, known: Sequence[Molecule]) -> None:
+        self._texts = [molecule.smiles for molecule in known]
+        self._fingerprints = [_FINGERPRINT.GetFingerprint(molecule.mol) for molecule in known]
+
+    def similarity(self, molecule: Molecule) -> list[float]:
+        """See the function of this name."""
+        if not self._fingerprints:
+            return []
+        return list(DataStructs.BulkTanimotoSimilarity(_FINGERPRINT.GetFingerprint(molecule.mol), self._fingerprints))
+
+    def __call__(self, molecule: Molecule) -> dict[str, float | str]:
+        """The nearest as columns of a table (``Domain.library``)."""
+        found = np.array(self.similarity(molecule))
+        if not len(found):
+            return {}
+        return {"nearest": self._texts[int(found.argmax())], "nearest_similarity": float(found.max())}
 
 
 def features(molecules: Sequence[Molecule]) -> NDArray[np.float32]:

@@ -5,13 +5,14 @@
 
 from molvae.domains.crystals.stability.assessment import Assessment, Settings, assess
 from molvae.domains.crystals.stability.hull import Phase, Product
-from molvae.domains.crystals.stability.known import Nearest, nearest_known, prototype
+from molvae.domains.crystals.stability.known import Library, Nearest, prototype
 from molvae.domains.crystals.stability.reference import Hull, Reference
 from molvae.domains.crystals.stability.relaxation import Relaxed, relax
 
 __all__ = [
     "Assessment",
     "Hull",
+    "Library",
     "Nearest",
     "Phase",
     "Product",
@@ -19,7 +20,6 @@ __all__ = [
     "Relaxed",
     "Settings",
     "assess",
-    "nearest_known",
     "prototype",
     "relax",
 ]

@@ -12,7 +12,7 @@ from itertools import chain, islice, permutations, product
 import numpy as np
 
 from molvae.domains.crystals import standard
-from molvae.domains.crystals.identity import settled, similarity
+from molvae.domains.crystals.identity import features, overlaps, settled
 from molvae.domains.crystals.structure import Crystal
 from molvae.domains.crystals.symmetry import LETTERS, space_group
 from molvae.domains.crystals.wyckoff import Description
@@ -36,26 +36,46 @@ class Nearest:
     kind: str
 
 
-def nearest_known(crystal: Crystal, known: Sequence[Crystal]) -> Nearest | None:
-    """The nearest of the known crystals, None where there are none: the same structure first, then its type, then the most similar one."""
-    from pymatgen.analysis.structure_matcher import StructureMatcher
+class Library:
+    """Known crystals, ready to be asked which of them is nearest to a new one."""
 
-    if not known:
-        return None
-    alike = similarity(crystal, known)
-    order = sorted(range(len(known)), key=lambda at: -alike[at])
-    mine, matcher = crystal.structure(primitive=True), StructureMatcher()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        same_type: int | None = None
-        for at in order[:TRIED]:
-            theirs = known[at].structure(primitive=True)
-            if (found := matcher.get_rms_dist(mine, theirs)) is not None:
-                return Nearest(at, alike[at], float(found[0]), "same")
-            if same_type is None and matcher.fit_anonymous(mine, theirs):
-                same_type = at
-    at = order[0] if same_type is None else same_type
-    return Nearest(at, alike[at], math.nan, "similar" if same_type is None else "type")
+    def __init__(self, known: Sequence[Crystal]) -> None:
+        self.known = list(known)
+        self._features = features(self.known)
+
+    def nearest(self, crystal: Crystal) -> Nearest | None:
+        """The nearest of them, None where there are none: the same structure first, then its type, then the most similar one."""
+        from pymatgen.analysis.structure_matcher import StructureMatcher
+
+        if not self.known:
+            return None
+        alike = overlaps(features([crystal])[0], self._features)
+        order = np.argsort(-alike, kind="stable").tolist()
+        mine, matcher = crystal.structure(primitive=True), StructureMatcher()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            same_type: int | None = None
+            for at in order[:TRIED]:
+                theirs = self.known[at].structure(primitive=True)
+                if (found := matcher.get_rms_dist(mine, theirs)) is not None:
+                    return Nearest(at, float(alike[at]), float(found[0]), "same")
+                if same_type is None and matcher.fit_anonymous(mine, theirs):
+                    same_type = at
+        at = order[0] if same_type is None else same_type
+        return Nearest(at, float(alike[at]), math.nan, "similar" if same_type is None else "type")
+
+    def __call__(self, crystal: Crystal) -> dict[str, float | str]:
+        """The nearest as columns of a table (``Domain.library``)."""
+        found = self.nearest(crystal)
+        if found is None:
+            return {}
+        named = {"nearest": self.known[found.at].text, "nearest_kind": found.kind}
+        return named | {"nearest_similarity": found.similarity, "nearest_rms": found.rms}
+
+
+def words(crystal: Crystal) -> dict[str, str]:
+    """Formula, space group and structure type (``Domain.words``)."""
+    return {"formula": crystal.formula, "symmetry": space_group(crystal.group).symbol, "prototype": prototype(crystal)}
 
 
 def prototype(crystal: Crystal) -> str:

@@ -7,7 +7,7 @@ import math
 import pytest
 from pymatgen.core import Structure
 
-from molvae.domains.crystals.stability import nearest_known, prototype
+from molvae.domains.crystals.stability import Library, prototype
 from molvae.domains.crystals.structure import Crystal, of_structure
 from tests.domains.crystals import prototypes as types
 
@@ -50,14 +50,14 @@ def test_the_same_structure_is_found_before_its_type_and_what_is_similar() -> No
     potassium = types.rock_salt()
     potassium.replace_species({"Na": "K"})
     known = [crystal(make()) for make in (types.caesium_chloride, types.perovskite)]
-    same = nearest_known(crystal(types.rock_salt()), [*known, crystal(potassium), crystal(strained)])
+    same = Library([*known, crystal(potassium), crystal(strained)]).nearest(crystal(types.rock_salt()))
     assert same is not None
     assert (same.at, same.kind, same.rms) == (3, "same", pytest.approx(0.0, abs=1e-3))
-    of_type = nearest_known(crystal(types.rock_salt()), [*known, crystal(potassium)])
+    of_type = Library([*known, crystal(potassium)]).nearest(crystal(types.rock_salt()))
     assert of_type is not None
     assert (of_type.at, of_type.kind) == (2, "type")
-    similar = nearest_known(crystal(types.rock_salt()), known)
+    similar = Library(known).nearest(crystal(types.rock_salt()))
     assert similar is not None
     assert similar.kind == "similar"
     assert math.isnan(similar.rms)
-    assert nearest_known(crystal(types.rock_salt()), []) is None
+    assert Library([]).nearest(crystal(types.rock_salt())) is None
