@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from molvae.api import Model
+from molvae.api import Model, Reconstruction
 from molvae.dataset.read import iter_rows
 from molvae.dataset.store import MANIFEST, Store
 from molvae.errors import DataError, InvalidRecord, MissingExtra
@@ -207,13 +207,22 @@ def reconstruction(model: Model, data: HeldOut, report: Progress) -> list[Figure
     ways: list[tuple[str, Sequence[str] | None]] = [("exact", None)]
     if len(model.representation.views) > 1:
         ways += [(f"exact from the {view} alone", [view]) for view in model.representation.views]
-    out = [
-        Figure("reconstruction", name, float(np.mean([r.exact for r in model.reconstruct(data.texts, views=views)])), data.source)
-        for name, views in ways
-    ]
+    out: list[Figure] = []
+    for name, views in ways:
+        found = model.reconstruct(data.texts, views=views)
+        out.append(Figure("reconstruction", name, float(np.mean([r.exact for r in found])), data.source))
+        if views is None and model.domain.matches is not None:
+            out.append(Figure("reconstruction", "match", _matching(model, found), f"within the field's tolerances; {data.source}"))
     report("reconstruct", len(data.texts), len(data.texts))
     total = len(data.texts) + data.unusable
     return [*out, Figure("reconstruction", "rows with a code", len(data.texts) / total, f"of {total}")]
+
+
+def _matching(model: Model, found: Sequence[Reconstruction]) -> float:
+    """Share of records that come back as what the domain calls the same."""
+    parse, same = model.domain.parse, model.domain.matches
+    assert same is not None
+    return float(np.mean([r.exact or (r.text is not None and same(parse(r.asked), parse(r.text))) for r in found]))
 
 
 def heads(model: Model, data: HeldOut) -> list[Figure]:

@@ -190,7 +190,8 @@ class Domain(Generic[R]):
     features: records (n) -> non-negative counts (n, F) float32 for surrogates of a search, or None where there are none.
     sources: kind -> further endpoints, named ``kind:argument``. comparisons: of drawn records with reference ones. stability: None where a
     domain has none. library: known records -> (record -> its nearest among them, as columns ``nearest``, ``nearest_similarity`` and the domain's
-    own; nothing where there are none). words: what a record is, in short words for columns of tables. column: what a record's text is called in
+    own; nothing where there are none). matches: whether two records are the same within the field's tolerances, where texts of the same record can
+    differ. words: what a record is, in short words for columns of tables. column: what a record's text is called in
     tables. vary: a relative of a record, which need not exist but reads and writes like one (``molvae.practice``). constraints: name -> what it
     means, of wishes that the grammar of the target string fulfils exactly.
     settings: dotted settings of ``molvae.config`` in which this domain's models differ from the general defaults.
@@ -222,6 +223,7 @@ class Domain(Generic[R]):
     comparisons: Sequence[Comparison[R]] = ()
     stability: Stability | None = None
     library: Callable[[Sequence[R]], Callable[[R], Mapping[str, float | str]]] | None = None
+    matches: Callable[[R, R], bool] | None = None
     words: Callable[[R], Mapping[str, str]] | None = None
     column: str = "text"
     vary: Callable[[R, np.random.Generator], R] | None = None

@@ -39,13 +39,14 @@ def domain() -> Domain[Crystal]:
     # Imported here, because the checks' and properties' tables are not needed for parsing alone.
     from molvae.domains.crystals.asked import CONSTRAINTS, start
     from molvae.domains.crystals.checks import CHECKS
+    from molvae.domains.crystals.comparisons import COMPARISONS
     from molvae.domains.crystals.diffraction import pattern_svg
     from molvae.domains.crystals.draw import draw_svg
     from molvae.domains.crystals.export import EXPORTERS
     from molvae.domains.crystals.facts import facts
     from molvae.domains.crystals.files import READERS, step
     from molvae.domains.crystals.graph import GRAPH
-    from molvae.domains.crystals.identity import QUERIES, features, key, similarity
+    from molvae.domains.crystals.identity import QUERIES, features, key, matches, similarity
     from molvae.domains.crystals.properties import PROPERTIES
     from molvae.domains.crystals.scene import scene
     from molvae.domains.crystals.stability.known import Library, words
@@ -78,7 +79,9 @@ def domain() -> Domain[Crystal]:
         figures={"X-ray diffraction, simulated": pattern_svg},
         features=features,
         library=Library,
+        matches=matches,
         words=words,
+        comparisons=COMPARISONS,
         stability=STABILITY,
         column=NAME,
         vary=vary,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -106,6 +107,16 @@ def overlaps(mine: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[
     shares = [np.minimum(mine[p], theirs[:, p]).sum(1) / np.maximum(np.maximum(mine[p], theirs[:, p]).sum(1), 1e-9) for p in parts]
     mean: NDArray[np.float32] = sum(shares) / np.float32(len(shares))
     return mean
+
+
+def matches(crystal: Crystal, other: Crystal) -> bool:
+    """Whether pymatgen's StructureMatcher fits one to the other, with the settings of CDVAE and its successors (arXiv:2110.06197)."""
+    from pymatgen.analysis.structure_matcher import StructureMatcher
+
+    fit = StructureMatcher(stol=0.5, angle_tol=10, ltol=0.3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return fit.get_rms_dist(crystal.structure(primitive=True), other.structure(primitive=True)) is not None
 
 
 def element_numbers(text: str) -> frozenset[int]:

@@ -13,6 +13,7 @@ from rdkit.Chem import rdFingerprintGenerator
 from rdkit.Chem.BRICS import BreakBRICSBonds
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
+from molvae.domains.counts import cosine
 from molvae.domains.molecules.smiles import Molecule
 from molvae.errors import MissingExtra
 from molvae.protocols import Comparison
@@ -31,12 +32,12 @@ def nearest_neighbour_similarity(drawn: Sequence[Molecule], reference: Sequence[
 
 def fragment_similarity(drawn: Sequence[Molecule], reference: Sequence[Molecule]) -> float:
     """Frag: cosine of the counts of BRICS fragments (Degen et al., ChemMedChem 3, 1503 (2008))."""
-    return _cosine(_counts(_fragments(drawn)), _counts(_fragments(reference)))
+    return cosine(_counts(_fragments(drawn)), _counts(_fragments(reference)))
 
 
 def scaffold_similarity(drawn: Sequence[Molecule], reference: Sequence[Molecule]) -> float:
     """Scaf: cosine of the counts of Murcko scaffolds with at least two rings."""
-    return _cosine(_counts(_scaffolds(drawn)), _counts(_scaffolds(reference)))
+    return cosine(_counts(_scaffolds(drawn)), _counts(_scaffolds(reference)))
 
 
 def frechet_chemnet_distance(drawn: Sequence[Molecule], reference: Sequence[Molecule]) -> float:
@@ -70,14 +71,6 @@ def _scaffolds(molecules: Iterable[Molecule]) -> Iterable[str]:
 def _counts(texts: Iterable[str]) -> Mapping[str, int]:
     with rdBase.BlockLogs():
         return Counter(texts)
-
-
-def _cosine(first: Mapping[str, int], second: Mapping[str, int]) -> float:
-    """Cosine of two vectors of counts, NaN where either is empty."""
-    if not first or not second:
-        return math.nan
-    inner = sum(count * second.get(text, 0) for text, count in first.items())
-    return inner / math.sqrt(sum(c * c for c in first.values()) * sum(c * c for c in second.values()))
 
 
 COMPARISONS: tuple[Comparison[Molecule], ...] = (
