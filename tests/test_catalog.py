@@ -23,7 +23,7 @@ DATA = gzip.compress(b"".join(b"C%d name%d\n" % (i, i) for i in range(200_000)),
 ROWS = b"smiles,energy,other\nC,1.5,2\nCC,,3\n"
 
 
-@pytest.mark.parametrize("name", ["carbon_24", "moses", "mp_20", "mpts_52", "perov_5", "qm9", "zinc250k"])
+@pytest.mark.parametrize("name", ["carbon_24", "core_mof", "moses", "mp_20", "mpts_52", "perov_5", "qm9", "zinc250k"])
 def test_cards_hold_together(name: str) -> None:
     assert name in catalog.list_datasets()
     card = catalog.describe(name)
@@ -40,7 +40,7 @@ def test_cards_hold_together(name: str) -> None:
 
 
 def test_unknown_names() -> None:
-    with pytest.raises(UnknownName, match="known: carbon_24, moses, mp_20, mpts_52, perov_5, qm9, zinc250k"):
+    with pytest.raises(UnknownName, match="known: carbon_24, core_mof, moses, mp_20, mpts_52, perov_5, qm9, zinc250k"):
         catalog.describe("chembl99")
     with pytest.raises(UnknownName, match="pretrained model"):
         catalog.model_path("nothing")

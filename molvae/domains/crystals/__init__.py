@@ -37,7 +37,7 @@ SETTINGS: dict[str, Any] = {
 def domain() -> Domain[Crystal]:
     """Crystals: the encoder reads Wyckoff sequences and periodic graphs, the decoder writes Wyckoff sequences."""
     # Imported here, because the checks' and properties' tables are not needed for parsing alone.
-    from molvae.domains.crystals.asked import CONSTRAINTS, start
+    from molvae.domains.crystals.asked import CONSTRAINTS
     from molvae.domains.crystals.checks import CHECKS
     from molvae.domains.crystals.comparisons import COMPARISONS
     from molvae.domains.crystals.diffraction import pattern_svg
@@ -53,8 +53,6 @@ def domain() -> Domain[Crystal]:
     from molvae.domains.crystals.stability.service import STABILITY
     from molvae.domains.crystals.vary import vary
 
-    # 320: thirty orbits without symmetry.
-    view = SequenceView(NAME, write=write, symbols=symbols, read=read_text, alphabet=tuple(vocabulary()), grammar=start, longest=320)
     return Domain(
         name="crystals",
         parse=parse,
@@ -62,7 +60,7 @@ def domain() -> Domain[Crystal]:
         key=key,
         group=group,
         similarity=similarity,
-        sequences={NAME: view},
+        sequences={NAME: _view()},
         source=NAME,
         target=NAME,
         graph=GRAPH,
@@ -88,3 +86,10 @@ def domain() -> Domain[Crystal]:
         constraints=CONSTRAINTS,
         settings=SETTINGS,
     )
+
+
+def _view() -> SequenceView[Crystal]:
+    from molvae.domains.crystals.asked import start
+
+    # 320: thirty orbits without symmetry.
+    return SequenceView(NAME, write=write, symbols=symbols, read=read_text, alphabet=tuple(vocabulary()), grammar=start, longest=320)
