@@ -1,5 +1,6 @@
 """The domain of crystals: CIF in, Wyckoff sequences and CIF out."""
 
+from dataclasses import replace
 from typing import Any
 
 from molvae.domains.crystals.structure import Crystal, group, parse, read_text, write
@@ -40,20 +41,15 @@ def domain() -> Domain[Crystal]:
     from molvae.domains.crystals.asked import CONSTRAINTS
     from molvae.domains.crystals.checks import CHECKS
     from molvae.domains.crystals.comparisons import COMPARISONS
-    from molvae.domains.crystals.diffraction import pattern_svg
-    from molvae.domains.crystals.draw import draw_svg
-    from molvae.domains.crystals.export import EXPORTERS
-    from molvae.domains.crystals.facts import facts
     from molvae.domains.crystals.files import READERS, step
     from molvae.domains.crystals.graph import GRAPH
     from molvae.domains.crystals.identity import QUERIES, features, key, matches, similarity
     from molvae.domains.crystals.properties import PROPERTIES
-    from molvae.domains.crystals.scene import scene
     from molvae.domains.crystals.stability.known import Library, words
     from molvae.domains.crystals.stability.service import STABILITY
     from molvae.domains.crystals.vary import vary
 
-    return Domain(
+    plain = Domain(
         name="crystals",
         parse=parse,
         write=write,
@@ -70,11 +66,6 @@ def domain() -> Domain[Crystal]:
         step=step,
         queries=QUERIES,
         readers=READERS,
-        exporters=EXPORTERS,
-        draw=draw_svg,
-        scene=scene,
-        facts=facts,
-        figures={"X-ray diffraction, simulated": pattern_svg},
         features=features,
         library=Library,
         matches=matches,
@@ -86,6 +77,7 @@ def domain() -> Domain[Crystal]:
         constraints=CONSTRAINTS,
         settings=SETTINGS,
     )
+    return _shown(plain)
 
 
 def _view() -> SequenceView[Crystal]:
@@ -93,3 +85,15 @@ def _view() -> SequenceView[Crystal]:
 
     # 320: thirty orbits without symmetry.
     return SequenceView(NAME, write=write, symbols=symbols, read=read_text, alphabet=tuple(vocabulary()), grammar=start, longest=320)
+
+
+def _shown(plain: Domain[Crystal]) -> Domain[Crystal]:
+    """With what files and pages show of a crystal."""
+    from molvae.domains.crystals.diffraction import pattern_svg
+    from molvae.domains.crystals.draw import draw_svg
+    from molvae.domains.crystals.export import EXPORTERS
+    from molvae.domains.crystals.facts import facts
+    from molvae.domains.crystals.scene import scene
+
+    figures = {"X-ray diffraction, simulated": pattern_svg}
+    return replace(plain, exporters=EXPORTERS, draw=draw_svg, scene=scene, facts=facts, figures=figures)
