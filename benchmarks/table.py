@@ -23,6 +23,7 @@ HEADLINES: Mapping[str, tuple[str, ...]] = {
     "reconstruction_zinc": ("reconstruction, checked search",),
     "heads": ("MAE",),
     "pmo": ("AUC top-10, sum", "AUC top-10 where"),
+    "pmo_original": ("AUC top-10, sum",),
     "pareto": ("hypervolume",),
     "analogues": ("improvement",),
     "hits": ("scorer calls",),
