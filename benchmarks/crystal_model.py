@@ -1,4 +1,4 @@
-"""A crystal model beside CDVAE and its successors: reconstruction, generation, property optimisation, constraints and speed.
+"""A crystal model beside CDVAE and its successors: reconstruction, generation, property optimisation, conditions and constraints.
 
 All on rows that training never saw, grouped by reduced formula. A held-out crystal is taken as its Wyckoff text says it, whose round trip
 ``benchmarks/crystal_representation.py`` measures. Property optimisation follows CDVAE's protocol: 100 held-out starts, ten crystals for each,
@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 import molvae
+from benchmarks.crystals.conditioning import conditioning
 from benchmarks.crystals.generation import distances
 from benchmarks.crystals.matching import reconstruction
 from benchmarks.crystals.optimisation import optimisation
@@ -150,10 +151,22 @@ def _obeys(one: Crystal, wishes: dict[str, str]) -> bool:
     return all(tests[name](text) for name, text in wishes.items())
 
 
+def condition(model: Model, texts: Sequence[str], options: argparse.Namespace) -> Found:
+    """Asked beside what raw draws have, one target at a time; see ``benchmarks.crystals.conditioning``."""
+    found = conditioning(model, options.data, options.conditioned, options.guidance, options.seed)
+    rows = []
+    for name, one in found.items():
+        unit = "" if one["unit"] in ("", "1") else f", {one['unit']}"
+        beside = f"{one['judge']}; {one['ignoring']:.3g} where the target is ignored; rank correlation {one['spearman']:.2f}"
+        rows.append(Row(f"raw mean absolute deviation, {name}{unit}, {options.data}", one["deviation"], beside))
+    return {"guidance": options.guidance, "labels": found}, rows
+
+
 PARTS: dict[str, Callable[[Model, Sequence[str], argparse.Namespace], Found]] = {
     "reconstruct": reconstruct,
     "generate": generate,
     "constrain": constrain,
+    "condition": condition,
     "optimise": optimise,
 }
 
@@ -167,6 +180,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)} (default all)")
     parser.add_argument("--samples", type=int, default=10_000, help="draws of the prior (default 10000)")
     parser.add_argument("--search", type=int, default=256, help="draws of the checked search for each crystal, 0 for none (default 256)")
+    parser.add_argument("--conditioned", type=int, default=900, help="draws for each label, over nine targets (default 900)")
+    parser.add_argument("--guidance", type=float, default=1.0, help="strength of the targets (default 1)")
     parser.add_argument("--starts", type=int, default=100, help="starts of the optimisation (default 100)")
     parser.add_argument("--budget", type=int, default=200, help="crystals that the head judges for each start (default 200)")
     parser.add_argument("--seed", type=int, default=0)
