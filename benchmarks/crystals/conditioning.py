@@ -1,8 +1,9 @@
 """What a crystal model does with a target: values asked for beside those of raw draws, for every label it was trained with.
 
-A draw's value is measured where the domain can compute it; for the label of CDVAE's property net it is the net's prediction, which took no part in
-the model's training; for any other label it is the model's own head's, which says less, since the same model made the draw. Nothing is selected.
-The control is what draws would show that ignore their target: all pairs of an asked value and another draw's.
+A draw's value is measured where the domain can compute it. For the label of CDVAE's property net it is the net's prediction, which took no part
+in the model's training, of draws that are valid in structure, since of atoms on one spot it says anything. For any other label it is the model's
+own head's, which says less: the same model made the draw. Nothing is selected. The control is what draws would show that ignore their target:
+all pairs of an asked value and another draw's.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.crystals.property_net import PropertyNet
 from benchmarks.crystals.settings import setting
+from benchmarks.crystals.validity import validity
 from benchmarks.support.conditional import Setting, agreement, asked_values, draw, grid, measured, targets_of, training_labels
 from molvae.api import Model
 from molvae.domains.crystals import Crystal
@@ -42,7 +44,7 @@ def _judged(model: Model, name: str, data: str, net: PropertyNet, records: Seque
     at = [k for k, record in enumerate(records) if record is not None]
     some = [record for record in records if record is not None]
     if name == setting(data).label:
-        values[at] = net.predict(some)
+        values[at] = np.where(validity(some).structure, net.predict(some), np.nan)
         return "CDVAE's property net", values
     mean, _ = model.predict([record.text for record in some])
     values[at] = mean[:, model.properties.index(name)]
