@@ -59,9 +59,7 @@ class Representation(Generic[R]):
         for name in (source, target):
             if name not in domain.sequences:
                 raise UnknownName(f"string of the {domain.name} domain", name, list(domain.sequences))
-        missing = [p for p in properties if p not in store.property_names]
-        if missing:
-            raise UnknownName(f"label in {store.path}", missing[0], list(store.property_names))
+        labels = labels_in(store, properties)
         rows = store.rows("train")
         if len(rows) > sample:
             rows = np.sort(np.random.default_rng(0).choice(rows, sample, replace=False))
@@ -81,7 +79,6 @@ class Representation(Generic[R]):
             return SymbolBPE.train((view.symbols(t) for t in texts), size)
 
         reads, writes = settled(source), settled(target)
-        labels = Labels(tuple(properties), {p: store.units.get(p, "") for p in properties})
         return cls(domain, reads, learn(reads, source_size), writes, learn(writes, target_size), labels, tuple(views), learnt)
 
     # --- records -> tensors --------------------------------------------------------------------------------------------------------
@@ -238,6 +235,13 @@ class Representation(Generic[R]):
 
 def _using(view: SequenceView[R], learnt: Mapping[str, tuple[str, ...]]) -> SequenceView[R]:
     return view.using(learnt[view.name]) if view.using is not None and view.name in learnt else view
+
+
+def labels_in(store: Store, properties: Sequence[str]) -> Labels:
+    """These labels of a store. Raises UnknownName where it lacks one."""
+    if missing := [p for p in properties if p not in store.property_names]:
+        raise UnknownName(f"label in {store.path}", missing[0], list(store.property_names))
+    return Labels(tuple(properties), {p: store.units.get(p, "") for p in properties})
 
 
 def labels_of(store: Store, names: Sequence[str]) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from molvae.model import VAE
 from molvae.nn.latents import NoiseDial
 from molvae.nn.ledger import fit_ledger
 from molvae.practice import Practice
-from molvae.representation import Representation, labels_of
+from molvae.representation import Representation, labels_in, labels_of
 from molvae.steer import Steer
 from molvae.train import Extra, Fit, Tick, fit
 from molvae.trainstate import clear, has_state
@@ -37,6 +37,8 @@ EXEMPLARS = 4_000
 LEDGER_ROWS = 300_000
 STARTED = "start.json"
 DATA = "data.json"
+OF_LABELS = ("condition.", "head.", "decoder.budget.", "label_")
+"""Beginnings of the names of weights that belong to the labels a model was trained with."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def train(
 ) -> Trained:
     """Train on ``store`` and write a checkpoint folder ``out``. With ``resume`` go on exactly where an earlier run in ``out`` stopped.
 
-    start: a checkpoint folder whose vocabularies and weights are the starting point of a new run; parts that it lacks begin afresh.
+    start: a checkpoint folder whose vocabularies and weights are the starting point of a new run; parts that it lacks begin afresh, and so
+        do conditioning and heads where its labels are not the configuration's.
     on_note: told in words what a user should know, such as rows that are left out. A run that ended before its first saved state begins
     anew, with ``resume`` or without. Raises UsageError where ``out`` holds a run already and ``resume`` is not set, or the run is one on
     other data; CheckpointError where there is nothing to resume; DataError where no training row can be used.
@@ -77,10 +80,10 @@ def train(
         resume = look_at(out, resume, start)
         same_data(store, out) if resume else clear(out)
     torch.manual_seed(config.train.seed)
-    representation, model = _begin(store, config, out, resume or follower, start)
+    representation, model, new_labels = _begin(store, config, out, resume or follower, start)
     columns = representation.columns(store, model.label_mean, model.label_std)
     left_out(representation, columns, on_note if on_note and not follower else lambda text: None)
-    if not resume and not follower and start is None:
+    if new_labels and not follower:
         _fit_ledger(model, columns, out)
     if not follower:  # also on resuming: a run may go on with other settings, and its folder and further processes must say and use them
         plan.write_text(settings.dump(config), encoding="utf-8")
@@ -153,7 +156,8 @@ def left_out(representation: Representation[Any], columns: Columns, tell: Callab
         )
 
 
-def _begin(store: Store, config: Config, out: Path, resume: bool, start: Path | str | None) -> tuple[Representation[Any], VAE]:
+def _begin(store: Store, config: Config, out: Path, resume: bool, start: Path | str | None) -> tuple[Representation[Any], VAE, bool]:
+    """The representation, the model, and whether its labels are new to it."""
     out.mkdir(parents=True, exist_ok=True)
     place = out / "plan.json"
     if not resume:
@@ -170,11 +174,17 @@ def _begin(store: Store, config: Config, out: Path, resume: bool, start: Path | 
             raise CheckpointError(start, f"it reads the views {', '.join(had)}; encoder.views must begin with these, more can follow")
         values = {**saved.representation, "views": list(config.encoder.views)}
         representation = Representation.from_dict(build.domain(config.domain), values, str(start))
+        labels = labels_in(store, config.condition.properties)
+        alike = representation.labels.names == labels.names
+        if not alike:
+            representation = replace(representation, labels=labels)
         model = build.vae(config, representation)
-        _take_weights(model, saved.weights, start)
+        _take_weights(model, saved.weights, start, alike)
+        if not alike:
+            _set_scale(model, store, representation)
         place.write_text(json.dumps(representation.to_dict()), encoding="utf-8")
         (out / STARTED).write_text(json.dumps(_history(saved)), encoding="utf-8")
-        return representation, model
+        return representation, model, not alike
     else:
         r = config.representation
         representation = Representation.fit(
@@ -189,11 +199,16 @@ def _begin(store: Store, config: Config, out: Path, resume: bool, start: Path | 
         )
         place.write_text(json.dumps(representation.to_dict()), encoding="utf-8")
     model = build.vae(config, representation)
+    _set_scale(model, store, representation)
+    return representation, model, not resume
+
+
+def _set_scale(model: VAE, store: Store, representation: Representation[Any]) -> None:
+    """Means and deviations of the labels in the training data."""
     scale = store.label_scale()
     index = [store.property_names.index(p) for p in representation.labels.names]
     model.label_mean.copy_(torch.from_numpy(np.nan_to_num(scale.mean[index])))
     model.label_std.copy_(torch.from_numpy(np.nan_to_num(scale.std[index], nan=1.0)))
-    return representation, model
 
 
 def _history(saved: checkpoint.Checkpoint) -> list[dict[str, Any]]:
@@ -202,13 +217,16 @@ def _history(saved: checkpoint.Checkpoint) -> list[dict[str, Any]]:
     return [*saved.metrics.get("started_from", ()), mine]
 
 
-def _take_weights(model: VAE, weights: Mapping[str, Tensor], start: Path | str) -> None:
-    """Load a model's weights; encoders that it lacks stay fresh. Raises CheckpointError where the others do not fit."""
+def _take_weights(model: VAE, weights: Mapping[str, Tensor], start: Path | str, same_labels: bool = True) -> None:
+    """Load a model's weights; encoders that it lacks stay fresh, and with other labels all that knows them. Raises CheckpointError where
+    the others do not fit."""
+    fresh = ("encoder.",) if same_labels else ("encoder.", *OF_LABELS)
+    taken = dict(weights) if same_labels else {k: v for k, v in weights.items() if not k.startswith(OF_LABELS)}
     try:
-        missing = model.load_state_dict(dict(weights), strict=False)
+        missing = model.load_state_dict(taken, strict=False)
     except RuntimeError as error:
         raise CheckpointError(start, f"its weights do not fit this configuration: {error}") from error
-    if wrong := [k for k in (*missing.missing_keys, *missing.unexpected_keys) if not k.startswith("encoder.")]:
+    if wrong := [k for k in (*missing.missing_keys, *missing.unexpected_keys) if not k.startswith(fresh)]:
         raise CheckpointError(start, f"its weights do not fit this configuration: {', '.join(wrong[:3])}")
 
 

@@ -24,7 +24,7 @@ from molvae.config import Config
 from molvae.dataset import Store, prepare
 from molvae.dataset.batches import Schedule
 from molvae.domains.molecules import domain
-from molvae.errors import CheckpointError, DataError, Diverged, MissingExtra, UsageError
+from molvae.errors import CheckpointError, DataError, Diverged, MissingExtra, UnknownName, UsageError
 from molvae.nn.regularisers import KL
 from molvae.train import Tick
 from molvae.training import train
@@ -84,6 +84,25 @@ def test_what_began_with_another_model_begins_anew_with_it_alone(tiny: Tiny, tmp
     with pytest.raises(Diverged):
         train(store, bad, tmp_path / "other", start=tiny.checkpoint)
     assert "started_from" not in train(store, quick(), tmp_path / "other").metrics
+
+
+def test_a_trained_model_learns_other_labels(tiny: Tiny, tmp_path: Path) -> None:
+    """What it knows of structures stays, what it knows of labels begins afresh, on the scale of the new data."""
+    store = prepare(domain, tiny.source, tmp_path / "data", properties=("tpsa", "mw"), label_columns=(), workers=1)
+    config = settings.load(tiny.checkpoint / "config.toml")
+    with pytest.raises(UnknownName, match="logp"):
+        train(store, config, tmp_path / "old", start=tiny.checkpoint)
+    config = settings.override(config, {"condition.properties": ["tpsa", "mw"], "train.steps": 1, "train.learning_rate": 1e-9})
+    train(store, config, tmp_path / "run", start=tiny.checkpoint)
+    old, new = checkpoint.load(tiny.checkpoint), checkpoint.load(tmp_path / "run" / "checkpoint")
+    assert new.representation["labels"] == ["tpsa", "mw"]
+    assert new.weights["label_mean"].tolist() == pytest.approx(store.label_scale().mean.tolist(), rel=1e-3)
+    assert new.weights["head.out.weight"].shape[0] == 4
+    assert new.weights["decoder.budget.ledger.single"].abs().max() > 0
+    kept = [k for k in old.weights if k.startswith("decoder.") and "budget" not in k]
+    assert kept
+    for name in kept:
+        torch.testing.assert_close(new.weights[name].float(), old.weights[name].float(), atol=2e-3, rtol=0.02)
 
 
 def test_a_folder_of_something_else_is_left_alone(tiny: Tiny, tmp_path: Path) -> None:
