@@ -1,4 +1,4 @@
-"""A crystal model beside CDVAE and its successors: reconstruction, generation, property optimisation, conditions and constraints.
+"""A crystal model beside CDVAE and its successors: reconstruction, generation, optimisation, conditions, structure prediction.
 
 All on rows that training never saw, grouped by reduced formula. A held-out crystal is taken as its Wyckoff text says it, whose round trip
 ``benchmarks/crystal_representation.py`` measures. Property optimisation follows CDVAE's protocol: 100 held-out starts, ten crystals for each,
@@ -23,8 +23,9 @@ import torch
 import molvae
 from benchmarks.crystals.conditioning import conditioning
 from benchmarks.crystals.generation import distances
-from benchmarks.crystals.matching import reconstruction
+from benchmarks.crystals.matching import match_at, reconstruction
 from benchmarks.crystals.optimisation import optimisation
+from benchmarks.crystals.prediction import candidates
 from benchmarks.crystals.property_net import PropertyNet
 from benchmarks.crystals.published import beside
 from benchmarks.crystals.settings import SETTINGS
@@ -38,6 +39,7 @@ from molvae.domains.crystals.structure import parse as crystal
 from molvae.objectives import Objective
 
 Found = tuple[dict[str, Any], list[Row]]
+KS = (1, 20)  # candidates of a composition
 WISHES = ({"chemsys": "Sr-Ti-O"}, {"composition": "CaTiO3"}, {"spacegroup": "221"}, {"exclude": "O,F", "atoms": "4:10"})
 
 
@@ -162,12 +164,27 @@ def condition(model: Model, texts: Sequence[str], options: argparse.Namespace) -
     return {"guidance": options.guidance, "labels": found}, rows
 
 
+def predict(model: Model, texts: Sequence[str], options: argparse.Namespace) -> Found:
+    """Structures of held-out compositions from the composition alone; see ``benchmarks.crystals.prediction``."""
+    pick = np.random.default_rng(options.seed).permutation(len(texts))[: options.compositions]
+    true = [crystal(texts[at]) for at in np.sort(pick)]
+    found = match_at(candidates(model, true, max(KS), options.seed), true, KS)
+    rows = []
+    for k, one in found.items():
+        what = f"structure prediction, {options.data}, match@{k}"
+        rows.append(Row(f"{what}, %", 100 * one.ungated.rate, f"{len(true)} compositions", 1))
+        rows.append(Row(f"{what}, both valid, %", 100 * one.both.rate, beside("prediction", options.data, f"match@{k}"), 1))
+        rows.append(Row(f"{what}, RMSE, both valid", one.both.rmse, beside("prediction", options.data, f"rmse@{k}"), 4))
+    return {"compositions": len(true), "match": {str(k): asdict(one) for k, one in found.items()}}, rows
+
+
 PARTS: dict[str, Callable[[Model, Sequence[str], argparse.Namespace], Found]] = {
     "reconstruct": reconstruct,
     "generate": generate,
     "constrain": constrain,
     "condition": condition,
     "optimise": optimise,
+    "predict": predict,
 }
 
 
@@ -184,6 +201,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--guidance", type=float, default=1.0, help="strength of the targets (default 1)")
     parser.add_argument("--starts", type=int, default=100, help="starts of the optimisation (default 100)")
     parser.add_argument("--budget", type=int, default=200, help="crystals that the head judges for each start (default 200)")
+    parser.add_argument("--compositions", type=int, default=200, help="to predict structures of (default 200)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", default="", help="name of the result (default crystal_MODEL)")

@@ -1,0 +1,95 @@
+"""Which of some crystals are stable, unique and new: by CHGNet and a named hull, and by StructureMatcher."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from molvae.domains.crystals import Crystal
+from molvae.domains.crystals.identity import matches
+from molvae.domains.crystals.stability.service import STABILITY
+from molvae.domains.crystals.structure import parse
+from molvae.protocols import StabilityPlan, StabilityRow
+
+CLOSE = 0.1  # eV an atom above the hull
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One crystal after relaxing. e_hull: eV/atom, NaN where unknown; verdict: as ``molvae stability`` says it. crystal: None where it failed."""
+
+    crystal: Crystal | None
+    verdict: str
+    coverage: str
+    e_hull: float
+    rms: float
+
+    @property
+    def stable(self) -> bool:
+        """At most 0.1 eV/atom above a hull that is known well there."""
+        return self.verdict in ("stable", "metastable")
+
+    @property
+    def close(self) -> bool:
+        """At most 0.1 eV/atom above what is known of the hull, were it little."""
+        return self.e_hull <= CLOSE
+
+
+def relaxed(texts: Sequence[str], reference: str, workers: int) -> list[Judged]:
+    """Each crystal relaxed by CHGNet and placed against the reference, as ``molvae stability --relax`` does it, in the order given."""
+    plan = StabilityPlan(reference, relax=True, threshold=CLOSE, workers=workers)
+    return [_judged(row) for _, row in sorted(STABILITY.run(texts, plan), key=lambda pair: pair[0])]
+
+
+def _judged(row: StabilityRow) -> Judged:
+    values: Mapping[str, Any] = row.values
+    text = values["relaxed"]
+    return Judged(parse(text) if text else None, row.verdict, str(values["coverage"]), float(values["e_hull"]), float(values["rms"]))
+
+
+def unique(crystals: Sequence[Crystal | None]) -> list[bool]:
+    """Whether each is unlike all before it: no match by StructureMatcher (``matches``). What is None is not."""
+    kept: dict[str, list[Crystal]] = defaultdict(list)
+    out = []
+    for one in crystals:
+        new = one is not None and not any(matches(one, other) for other in kept[one.formula])
+        if new and one is not None:
+            kept[one.formula].append(one)
+        out.append(new)
+    return out
+
+
+def novel(crystals: Sequence[Crystal | None], known: Sequence[Crystal]) -> list[bool]:
+    """Whether each is unlike all that are known. What is None is not."""
+    by_formula: dict[str, list[Crystal]] = defaultdict(list)
+    for one in known:
+        by_formula[one.formula].append(one)
+    return [one is not None and not any(matches(one, other) for other in by_formula[one.formula]) for one in crystals]
+
+
+def summary(judged: Sequence[Judged], known: Sequence[Crystal]) -> dict[str, Any]:
+    """Shares of all crystals, medians, and how well the hull is known where they are. SUN: stable, unique and new."""
+    crystals = [one.crystal for one in judged]
+    lone, new = unique(crystals), novel(crystals, known)
+    heights = [one.e_hull for one in judged if math.isfinite(one.e_hull)]
+    moves = [one.rms for one in judged if math.isfinite(one.rms)]
+    both = [u and n for u, n in zip(lone, new, strict=True)]
+    return {
+        "count": len(judged),
+        "failed": sum(one.crystal is None for one in judged),
+        "coverage": dict(Counter(one.coverage for one in judged)),
+        "verdicts": dict(Counter(one.verdict for one in judged)),
+        "stable": float(np.mean([one.stable for one in judged])),
+        "close": float(np.mean([one.close for one in judged])),
+        "unique": float(np.mean(lone)),
+        "new": float(np.mean(new)),
+        "sun": float(np.mean([one.stable and ok for one, ok in zip(judged, both, strict=True)])),
+        "close_unique_new": float(np.mean([one.close and ok for one, ok in zip(judged, both, strict=True)])),
+        "median_e_hull": float(np.median(heights)) if heights else math.nan,
+        "median_rms": float(np.median(moves)) if moves else math.nan,
+    }

@@ -1,0 +1,24 @@
+"""Candidates of structure prediction have what was asked, and nothing else is fixed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import molvae
+from benchmarks.crystals.matching import match_at
+from benchmarks.crystals.prediction import candidates
+from molvae.domains.crystals.structure import parse
+
+
+def test_candidates_have_the_composition_and_the_atoms(crystal_run: Path) -> None:
+    model = molvae.load(crystal_run)
+    true = [parse("sg221@aTi@bSr@cO|19.30"), parse("sg225@aNa@bCl|22.00")]
+    found = candidates(model, true, 4, seed=0)
+    assert [len(row) for row in found] == [4, 4]
+    for one, row in zip(true, found, strict=True):
+        ended = [c for c in row if c is not None]
+        assert ended
+        assert {(c.formula, len(c.primitive.numbers)) for c in ended} == {(one.formula, len(one.primitive.numbers))}
+    assert [[c and c.text for c in row] for row in candidates(model, true, 4, seed=0)] == [[c and c.text for c in row] for row in found]
+    rates = match_at(found, true, (1, 4))
+    assert rates[4].ungated.rate >= rates[1].ungated.rate
