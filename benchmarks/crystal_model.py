@@ -22,13 +22,14 @@ import torch
 
 import molvae
 from benchmarks.crystals.conditioning import conditioning
-from benchmarks.crystals.generation import distances
+from benchmarks.crystals.fingerprints import fingerprints, scaler
+from benchmarks.crystals.generation import coverage, distances
 from benchmarks.crystals.matching import match_at, reconstruction
 from benchmarks.crystals.optimisation import optimisation
 from benchmarks.crystals.prediction import candidates
 from benchmarks.crystals.property_net import PropertyNet
 from benchmarks.crystals.published import beside
-from benchmarks.crystals.settings import SETTINGS
+from benchmarks.crystals.settings import SETTINGS, setting
 from benchmarks.crystals.validity import validity
 from benchmarks.support.record import Row, command_line, write_result
 from benchmarks.support.terminal import show
@@ -111,6 +112,18 @@ def generate(model: Model, texts: Sequence[str], options: argparse.Namespace) ->
     return payload, rows
 
 
+def cover(model: Model, texts: Sequence[str], options: argparse.Namespace) -> Found:
+    """CDVAE's coverage between draws of the prior and the held-out crystals. Needs the extra ``crystalbench``."""
+    drawn = read(model.sample(options.fingerprinted, seed=options.seed, unique=False))
+    true = read(texts)
+    found = coverage(fingerprints(drawn, scaler()), fingerprints(true, scaler()), setting(options.data))
+    rows = [
+        Row(f"draws, {name}, {options.data}, %", 100 * value, f"{len(drawn)} draws; {beside('generation', options.data, name)}", 2)
+        for name, value in (("COV-R", found.recall), ("COV-P", found.precision))
+    ]
+    return {"drawn": len(drawn), "coverage": asdict(found)}, rows
+
+
 def optimise(model: Model, texts: Sequence[str], options: argparse.Namespace) -> Found:
     """CDVAE's property optimisation, with Optuna in the loop."""
     label = SETTINGS[options.data].label
@@ -181,6 +194,7 @@ def predict(model: Model, texts: Sequence[str], options: argparse.Namespace) -> 
 PARTS: dict[str, Callable[[Model, Sequence[str], argparse.Namespace], Found]] = {
     "reconstruct": reconstruct,
     "generate": generate,
+    "cover": cover,
     "constrain": constrain,
     "condition": condition,
     "optimise": optimise,
@@ -194,13 +208,16 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--model", default="perov5", help="shipped model or checkpoint folder (default perov5)")
     parser.add_argument("--data", default="perov_5", choices=tuple(SETTINGS), help="whose protocol (default perov_5)")
     parser.add_argument("--store", type=Path, required=True, help="the prepared data set that the model was trained on")
-    parser.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)} (default all)")
+    usual = ",".join(name for name in PARTS if name != "cover")
+    parser.add_argument("--parts", default=usual, help=f"of {', '.join(PARTS)} (default all but cover)")
     parser.add_argument("--samples", type=int, default=10_000, help="draws of the prior (default 10000)")
     parser.add_argument("--search", type=int, default=256, help="draws of the checked search for each crystal, 0 for none (default 256)")
     parser.add_argument("--conditioned", type=int, default=900, help="draws for each label, over nine targets (default 900)")
     parser.add_argument("--guidance", type=float, default=1.0, help="strength of the targets (default 1)")
     parser.add_argument("--starts", type=int, default=100, help="starts of the optimisation (default 100)")
     parser.add_argument("--budget", type=int, default=200, help="crystals that the head judges for each start (default 200)")
+    parser.add_argument("--fingerprinted", type=int, default=2000, help="draws for the coverage (default 2000)")
+    parser.add_argument("--held-out", type=int, default=0, help="held-out crystals to take, at random, 0 for all (default 0)")
     parser.add_argument("--compositions", type=int, default=200, help="to predict structures of (default 200)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
@@ -210,6 +227,8 @@ def main(arguments: list[str]) -> None:
     model = molvae.load(options.model)
     store = Store.open(options.store)
     held = np.sort(np.concatenate([store.rows("valid"), store.rows("test")]))
+    if options.held_out and options.held_out < len(held):
+        held = np.sort(np.random.default_rng(options.seed).choice(held, options.held_out, replace=False))
     texts = store.texts("text", held)
     payload: dict[str, Any] = {"model": model.name, "held_out": len(texts)}
     rows: list[Row] = []
