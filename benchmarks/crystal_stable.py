@@ -103,7 +103,7 @@ def main(arguments: list[str]) -> None:
     torch.set_num_threads(1)
     model, store = molvae.load(options.model), Store.open(options.store)
     known = [parse(text) for text in store.texts("text", store.rows("train"))]
-    reference = Reference.open(str(options.reference)).name
+    reference = Reference.open(str(options.reference))
     options.folder.mkdir(parents=True, exist_ok=True)
     found: dict[str, dict[str, Any]] = {}
     for name in names:
@@ -115,9 +115,9 @@ def main(arguments: list[str]) -> None:
             path.write_text(json.dumps(summary(relaxed(texts, str(options.reference), options.workers), known)), encoding="utf-8")
         found[name] = json.loads(path.read_text(encoding="utf-8"))
         print(f"{WORDS[name]}: SUN {found[name]['sun']:.3f}", file=sys.stderr, flush=True)
-    rows = rows_of(found, reference)
+    rows = rows_of(found, f"{reference.name} of {len(reference.phases):,} compositions ({reference.source})")
     show(("measure", "value"), [(row.measure, row.value) for row in rows], digits=1)
-    payload = {"model": model.name, "reference": reference, "sources": found}
+    payload = {"model": model.name, "reference": {"name": reference.name, "source": reference.source}, "sources": found}
     command = command_line("benchmarks.crystal_stable", arguments)
     write_result(options.out, payload, command=command, seed=options.seed, rows=rows, threads=options.workers)
 

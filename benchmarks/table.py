@@ -31,6 +31,7 @@ HEADLINES: Mapping[str, tuple[str, ...]] = {
     "crystal_representation": ("round trip",),
     "crystal_perov5": ("reconstruction, match, perov_5", "reconstruction, RMSE", "draws, structure", "draws, composition", "constraints"),
     "crystal_perov5_optimise": ("property optimisation",),
+    "crystal_protocol": ("COV",),
     "crystal_perov5_cover": ("draws, COV",),
     "crystal_perov5_predict": ("structure prediction",),
     "crystal_mp20": ("reconstruction, match, mp_20", "reconstruction, RMSE", "draws, structure", "draws, composition", "constraints"),

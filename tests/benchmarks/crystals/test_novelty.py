@@ -104,7 +104,7 @@ def test_the_whole_pipeline(crystal_run: Path, tmp_path: Path, monkeypatch: pyte
     crystal_stable.main([*options, "--count", "2", "--workers", "1", "--folder", str(tmp_path / "work")])
     found = json.loads((tmp_path / "crystal_stable.json").read_text(encoding="utf-8"))
     assert set(found["results"]["sources"]) == {"model", "decorations", "training"}
-    assert found["results"]["reference"] == "small"
+    assert found["results"]["reference"] == {"name": "small", "source": "known.csv"}
     assert found["results"]["sources"]["training"]["new"] == 0.0
     assert all(one["count"] == 2 for one in found["results"]["sources"].values())
     assert len(found["rows"]) == 9
