@@ -26,10 +26,10 @@ from benchmarks.crystals.fingerprints import fingerprints, scaler
 from benchmarks.crystals.generation import coverage, distances
 from benchmarks.crystals.matching import match_at, reconstruction
 from benchmarks.crystals.optimisation import optimisation
-from benchmarks.crystals.prediction import candidates
+from benchmarks.crystals.prediction import candidates, fulfilling
 from benchmarks.crystals.property_net import PropertyNet
 from benchmarks.crystals.published import beside
-from benchmarks.crystals.settings import SETTINGS, setting
+from benchmarks.crystals.settings import SETTINGS
 from benchmarks.crystals.validity import validity
 from benchmarks.support.record import Row, command_line, write_result
 from benchmarks.support.terminal import show
@@ -116,7 +116,7 @@ def cover(model: Model, texts: Sequence[str], options: argparse.Namespace) -> Fo
     """CDVAE's coverage between draws of the prior and the held-out crystals. Needs the extra ``crystalbench``."""
     drawn = read(model.sample(options.fingerprinted, seed=options.seed, unique=False))
     true = read(texts)
-    found = coverage(fingerprints(drawn, scaler()), fingerprints(true, scaler()), setting(options.data))
+    found = coverage(fingerprints(drawn, scaler()), fingerprints(true, scaler()), SETTINGS[options.data])
     rows = [
         Row(f"draws, {name}, {options.data}, %", 100 * value, f"{len(drawn)} draws; {beside('generation', options.data, name)}", 2)
         for name, value in (("COV-R", found.recall), ("COV-P", found.precision))
@@ -145,10 +145,8 @@ def constrain(model: Model, texts: Sequence[str], options: argparse.Namespace) -
     """Whether exact constraints are obeyed by draws before any selection."""
     obeyed, drawn = 0, 0
     for wishes in WISHES:
-        sampler = model.sampler.within(wishes)
-        z = torch.randn(250, model.vae.latent.width, generator=torch.Generator().manual_seed(options.seed))
-        back = sampler.draw(z, torch.ones(250), sampler.unset(250), 1.0, 0.0, torch.Generator().manual_seed(options.seed))
-        crystals = [model.representation.record(t) for t, ended in zip(back.tokens, back.finished, strict=True) if ended]
+        of_codes, of_tokens = (torch.Generator().manual_seed(options.seed) for _ in range(2))
+        crystals = [one for one in fulfilling(model, wishes, 250, of_codes, of_tokens) if one is not None]
         drawn += len(crystals)
         obeyed += sum(_obeys(one, wishes) for one in crystals)
     return {"drawn": drawn, "obeyed": obeyed}, [Row(f"constraints obeyed by draws, {options.data}", obeyed / drawn, f"{drawn} draws")]

@@ -107,7 +107,7 @@ def main(arguments: list[str]) -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     found: dict[str, dict[str, Any]] = {}
     for name in names:
-        path = options.folder / f"{model.name}-{name}-{options.count}-seed{options.seed}.json"
+        path = options.folder / f"{model.name}-{name}-{options.reference.stem}-{options.count}-seed{options.seed}.json"
         if not path.exists():
             texts = SOURCES[name](model, known, options.count, options.seed)
             if not texts:

@@ -179,7 +179,7 @@ def _begin(store: Store, config: Config, out: Path, resume: bool, start: Path | 
         if not alike:
             representation = replace(representation, labels=labels)
         model = build.vae(config, representation)
-        _take_weights(model, saved.weights, start, alike)
+        _take_weights(model, saved.weights, start, () if alike else OF_LABELS)
         if not alike:
             _set_scale(model, store, representation)
         place.write_text(json.dumps(representation.to_dict()), encoding="utf-8")
@@ -217,16 +217,16 @@ def _history(saved: checkpoint.Checkpoint) -> list[dict[str, Any]]:
     return [*saved.metrics.get("started_from", ()), mine]
 
 
-def _take_weights(model: VAE, weights: Mapping[str, Tensor], start: Path | str, same_labels: bool = True) -> None:
-    """Load a model's weights; encoders that it lacks stay fresh, and with other labels all that knows them. Raises CheckpointError where
-    the others do not fit."""
-    fresh = ("encoder.",) if same_labels else ("encoder.", *OF_LABELS)
-    taken = dict(weights) if same_labels else {k: v for k, v in weights.items() if not k.startswith(OF_LABELS)}
+def _take_weights(model: VAE, weights: Mapping[str, Tensor], start: Path | str, without: tuple[str, ...]) -> None:
+    """Load a model's weights but those whose names begin so; these and encoders that it lacks stay fresh.
+
+    Raises CheckpointError where the others do not fit.
+    """
     try:
-        missing = model.load_state_dict(taken, strict=False)
+        missing = model.load_state_dict({k: v for k, v in weights.items() if not k.startswith(without)}, strict=False)
     except RuntimeError as error:
         raise CheckpointError(start, f"its weights do not fit this configuration: {error}") from error
-    if wrong := [k for k in (*missing.missing_keys, *missing.unexpected_keys) if not k.startswith(fresh)]:
+    if wrong := [k for k in (*missing.missing_keys, *missing.unexpected_keys) if not k.startswith(("encoder.", *without))]:
         raise CheckpointError(start, f"its weights do not fit this configuration: {', '.join(wrong[:3])}")
 
 

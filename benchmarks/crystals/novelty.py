@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,24 +52,36 @@ def _judged(row: StabilityRow) -> Judged:
     return Judged(parse(text) if text else None, row.verdict, str(values["coverage"]), float(values["e_hull"]), float(values["rms"]))
 
 
+class Seen:
+    """Crystals by formula, to be asked whether one is among them: whether StructureMatcher (``matches``) fits it to any."""
+
+    def __init__(self, crystals: Iterable[Crystal] = ()) -> None:
+        self._by_formula: dict[str, list[Crystal]] = defaultdict(list)
+        for one in crystals:
+            self.add(one)
+
+    def add(self, one: Crystal) -> None:
+        """Count it among them from now on."""
+        self._by_formula[one.formula].append(one)
+
+    def __contains__(self, one: Crystal) -> bool:
+        return any(matches(one, other) for other in self._by_formula[one.formula])
+
+
 def unique(crystals: Sequence[Crystal | None]) -> list[bool]:
-    """Whether each is unlike all before it: no match by StructureMatcher (``matches``). What is None is not."""
-    kept: dict[str, list[Crystal]] = defaultdict(list)
-    out = []
+    """Whether each is unlike all before it. What is None is not."""
+    seen, out = Seen(), []
     for one in crystals:
-        new = one is not None and not any(matches(one, other) for other in kept[one.formula])
-        if new and one is not None:
-            kept[one.formula].append(one)
-        out.append(new)
+        out.append(one is not None and one not in seen)
+        if one is not None and out[-1]:
+            seen.add(one)
     return out
 
 
 def novel(crystals: Sequence[Crystal | None], known: Sequence[Crystal]) -> list[bool]:
     """Whether each is unlike all that are known. What is None is not."""
-    by_formula: dict[str, list[Crystal]] = defaultdict(list)
-    for one in known:
-        by_formula[one.formula].append(one)
-    return [one is not None and not any(matches(one, other) for other in by_formula[one.formula]) for one in crystals]
+    seen = Seen(known)
+    return [one is not None and one not in seen for one in crystals]
 
 
 def summary(judged: Sequence[Judged], known: Sequence[Crystal]) -> dict[str, Any]:

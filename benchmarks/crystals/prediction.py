@@ -7,7 +7,7 @@ drawn: nothing is relaxed, ranked or selected.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -17,13 +17,20 @@ from molvae.domains.crystals import Crystal
 
 def candidates(model: Model, true: Sequence[Crystal], count: int, seed: int) -> list[list[Crystal | None]]:
     """``count`` draws for the composition of each crystal, None where a draw did not end."""
-    return [_of(model, crystal, count, torch.Generator().manual_seed(seed + at)) for at, crystal in enumerate(true)]
+    found = []
+    for at, crystal in enumerate(true):
+        generator = torch.Generator().manual_seed(seed + at)
+        wishes = {"composition": crystal.formula, "atoms": str(len(crystal.primitive.numbers))}
+        found.append(fulfilling(model, wishes, count, generator, generator))
+    return found
 
 
-def _of(model: Model, crystal: Crystal, count: int, generator: torch.Generator) -> list[Crystal | None]:
-    atoms = len(crystal.primitive.numbers)
-    sampler = model.sampler.within({"composition": crystal.formula, "atoms": str(atoms)})
-    z = torch.randn(count, model.vae.latent.width, generator=generator)
-    drawn = sampler.draw(z, torch.ones(count), sampler.unset(count), 1.0, 0.0, generator)
+def fulfilling(
+    model: Model, wishes: Mapping[str, str], count: int, of_codes: torch.Generator, of_tokens: torch.Generator
+) -> list[Crystal | None]:
+    """Raw draws of the prior under constraints that the grammar fulfils, None where one did not end."""
+    sampler = model.sampler.within(wishes)
+    z = torch.randn(count, model.vae.latent.width, generator=of_codes)
+    drawn = sampler.draw(z, torch.ones(count), sampler.unset(count), 1.0, 0.0, of_tokens)
     read = model.representation.record
     return [read(tokens) if ended else None for tokens, ended in zip(drawn.tokens, drawn.finished, strict=True)]
