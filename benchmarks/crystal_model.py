@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import molvae
 from benchmarks.crystals.conditioning import conditioning
@@ -76,39 +77,61 @@ def reconstruct(model: Model, texts: Sequence[str], options: argparse.Namespace)
 
 
 def generate(model: Model, texts: Sequence[str], options: argparse.Namespace) -> Found:
-    """Draws of the prior before any selection: validity by CDVAE's definitions, and distances to the held-out crystals."""
+    """Draws of the prior: validity by CDVAE's definitions, and distances to the held-out crystals.
+
+    Of all draws, before any selection; and again of those that pass the product's own checks, which is what a user is given, with their share.
+    """
     start = time.perf_counter()
     drawn = model.sample(options.samples, seed=options.seed, unique=False)
     seconds = time.perf_counter() - start
-    crystals = read(drawn)
-    found = validity(crystals)
-    net = PropertyNet(options.data)
-    some = [c for c, valid in zip(crystals, found.both, strict=True) if valid and c is not None][:1000]
+    crystals = [crystal(text) for text in drawn]
+    passed = [one for one in crystals if model.validator.verdict(one).ok]
     true = [crystal(text) for text in texts]
-    apart = distances(some, true, (net.predict(some), net.predict(true)))
+    net = PropertyNet(options.data)
+    reference = (true, net.predict(true))
+    payload: dict[str, Any] = {"drawn": len(drawn), "per_second": len(drawn) / seconds, "passed": len(passed)}
+    rows: list[Row] = []
+    for name, some in (("draws", crystals), ("draws that pass the checks", passed)):
+        payload[name], more = _population(model, name, some, reference, net, options.data)
+        rows += more
+    share = len(passed) / len(drawn)
+    rows.append(
+        Row(
+            f"share of draws that pass the checks, {options.data}, %",
+            100 * share,
+            ", ".join(check.name for check in model.validator.checks),
+            1,
+        )
+    )
+    rows.append(Row(f"crystals drawn a second, {options.threads} thread(s), {options.data}", payload["per_second"], digits=0))
+    return payload, rows
+
+
+def _population(
+    model: Model, name: str, crystals: Sequence[Crystal], true: tuple[Sequence[Crystal], NDArray[np.float64]], net: PropertyNet, data: str
+) -> Found:
+    """Validity of all; distances, uniqueness and novelty of at most 1,000 valid ones. true: held-out crystals and their energies by the net."""
+    found = validity(crystals)
+    some = [c for c, valid in zip(crystals, found.both, strict=True) if valid][:1000]
+    apart = distances(some, true[0], (net.predict(some), true[1]))
     known = model.validator.known
     keys = {model.domain.key(c) for c in some}
-    novel = sum(known is None or key not in known for key in keys)
     payload = {
-        "drawn": len(drawn),
-        "per_second": len(drawn) / seconds,
         "structure_valid": float(found.structure.mean()),
         "composition_valid": float(found.composition.mean()),
         "distances": asdict(apart),
-        "compared": {"drawn": len(some), "held_out": len(true)},
+        "compared": {"drawn": len(some), "held_out": len(true[0])},
         "unique": len(keys) / len(some),
-        "novel_of_unique": novel / len(keys),
+        "novel_of_unique": sum(known is None or key not in known for key in keys) / len(keys),
     }
-    measures = ("structure_valid", "composition_valid")
     rows = [
-        Row(f"draws, {name.replace('_', ' ')}, {options.data}, %", 100 * payload[name], beside("generation", options.data, name), 2)
-        for name in measures
+        Row(f"{name}, {what.replace('_', ' ')}, {data}, %", 100 * payload[what], beside("generation", data, what), 2)
+        for what in ("structure_valid", "composition_valid")
     ]
-    for name in ("density", "energy", "elements"):
-        published = beside("generation", options.data, f"d_{name}")
-        rows.append(Row(f"draws, d_{name}, {options.data}", getattr(apart, name), f"{len(true)} held-out crystals; {published}"))
-    rows += [Row(f"draws, {name}, {options.data}", payload[key]) for name, key in (("unique", "unique"), ("new", "novel_of_unique"))]
-    rows.append(Row(f"crystals drawn a second, {options.threads} thread(s), {options.data}", payload["per_second"], digits=0))
+    for what in ("density", "energy", "elements"):
+        published = beside("generation", data, f"d_{what}")
+        rows.append(Row(f"{name}, d_{what}, {data}", getattr(apart, what), f"{len(true[0])} held-out crystals; {published}"))
+    rows += [Row(f"{name}, {what}, {data}", payload[key]) for what, key in (("unique", "unique"), ("new", "novel_of_unique"))]
     return payload, rows
 
 

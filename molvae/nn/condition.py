@@ -84,6 +84,11 @@ class Budget(nn.Module):
 class Remaining:
     """The budget of n sequences while they are written. targets (n, P)."""
 
+    @classmethod
+    def of(cls, budget: Budget | None, targets: Tensor) -> Remaining | None:
+        """None without a budget, and where no target is set, for then it adds nothing."""
+        return None if budget is None or bool(torch.isnan(targets).all()) else cls(budget, targets)
+
     def __init__(self, budget: Budget, targets: Tensor) -> None:
         self.budget = budget
         self.left = targets - budget.ledger.start

@@ -117,7 +117,7 @@ class _Stream:
         self.decoder = decoder
         self.first, self.drives = decoder.begin(context)
         self.past: list[Tensor | None] = [None] * len(self.drives)
-        self.remaining = None if decoder.budget is None else Remaining(decoder.budget, context.targets)
+        self.remaining = Remaining.of(decoder.budget, context.targets)
 
     def step(self, token: Tensor) -> Tensor:
         d = self.decoder

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from molvae.dataset.batches import pad_tokens
+from molvae.errors import MolvaeError
 from molvae.nn.condition import Budget
-from molvae.nn.decoders import Context, Decoder, RecurrentDecoder, shift
+from molvae.nn.decoders import Context, Decoder, RecurrentDecoder, _chosen, shift
 from molvae.nn.transformer import TransformerDecoder
 from molvae.records import TokenBatch
 from molvae.tokens import BEGIN, END, PAD
@@ -65,6 +66,26 @@ def test_drawn_log_likelihood_is_minus_nll(budget, kind):
     gap = nll.detach().numpy() + np.array([drawn.log_likelihood[k] for k in done])
     assert (gap >= -1e-3).all()
     assert (gap <= slack).all()
+
+
+def test_tokens_are_drawn_as_often_as_their_probability_says():
+    """Held against the multinomial's own variance; what a mask forbids, at either end or between, is never drawn."""
+    p = torch.tensor([0.0, 0.3, 0.0, 0.02, 0.43, 0.25, 0.0])
+    n = 40_000
+    for temperature in (1.0, 2.0):
+        wanted = p.sqrt() / p.sqrt().sum() if temperature == 2.0 else p
+        tokens = _chosen(p.log().expand(n, -1), temperature, torch.Generator().manual_seed(0))
+        seen = torch.bincount(tokens, minlength=7) / n
+        assert seen[p == 0].tolist() == [0.0] * 3
+        assert ((seen - wanted).abs() <= 4 * (wanted * (1 - wanted) / n).sqrt()).all()
+    assert (_chosen(p.log().expand(5, -1), 0.0, None) == 4).all()
+
+
+def test_probabilities_that_are_not_finite_are_an_error():
+    log_p = torch.zeros(3, 5).log_softmax(-1)
+    log_p[1] = torch.nan
+    with pytest.raises(MolvaeError, match="not finite"):
+        _chosen(log_p, 1.0, torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("kind", KINDS)
