@@ -10,6 +10,7 @@ relaxed crystals and against the training crystals. ``molvae hull build`` makes 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -102,13 +103,17 @@ def main(arguments: list[str]) -> None:
         parser.error(f"unknown source {unknown[0]!r}; known: {', '.join(SOURCES)}")
     torch.set_num_threads(1)
     model, store = molvae.load(options.model), Store.open(options.store)
-    known = [parse(text) for text in store.texts("text", store.rows("train"))]
     reference = Reference.open(str(options.reference))
     options.folder.mkdir(parents=True, exist_ok=True)
+    weights = hashlib.sha256((model.path / "weights.safetensors").read_bytes()).hexdigest()[
+        :8
+    ]  # a model that was trained again keeps its name
+    known: list[Crystal] = []
     found: dict[str, dict[str, Any]] = {}
     for name in names:
-        path = options.folder / f"{model.name}-{name}-{options.reference.stem}-{options.count}-seed{options.seed}.json"
+        path = options.folder / f"{model.name}-{weights}-{name}-{options.reference.stem}-{options.count}-seed{options.seed}.json"
         if not path.exists():
+            known = known or [parse(text) for text in store.texts("text", store.rows("train"))]
             texts = SOURCES[name](model, known, options.count, options.seed)
             if not texts:
                 continue
