@@ -94,15 +94,8 @@ def generate(model: Model, texts: Sequence[str], options: argparse.Namespace) ->
     for name, some in (("draws", crystals), ("draws that pass the checks", passed)):
         payload[name], more = _population(model, name, some, reference, net, options.data)
         rows += more
-    share = len(passed) / len(drawn)
-    rows.append(
-        Row(
-            f"share of draws that pass the checks, {options.data}, %",
-            100 * share,
-            ", ".join(check.name for check in model.validator.checks),
-            1,
-        )
-    )
+    checks = ", ".join(check.name for check in model.validator.checks)
+    rows.append(Row(f"share of draws that pass the checks, {options.data}, %", 100 * len(passed) / len(drawn), checks, 1))
     rows.append(Row(f"crystals drawn a second, {options.threads} thread(s), {options.data}", payload["per_second"], digits=0))
     return payload, rows
 

@@ -105,9 +105,8 @@ def main(arguments: list[str]) -> None:
     model, store = molvae.load(options.model), Store.open(options.store)
     reference = Reference.open(str(options.reference))
     options.folder.mkdir(parents=True, exist_ok=True)
-    weights = hashlib.sha256((model.path / "weights.safetensors").read_bytes()).hexdigest()[
-        :8
-    ]  # a model that was trained again keeps its name
+    # A model that was trained again keeps its name, not its weights.
+    weights = hashlib.sha256((model.path / "weights.safetensors").read_bytes()).hexdigest()[:8]
     known: list[Crystal] = []
     found: dict[str, dict[str, Any]] = {}
     for name in names:
