@@ -107,7 +107,6 @@ def _population(
     found = validity(crystals)
     some = [c for c, valid in zip(crystals, found.both, strict=True) if valid][:1000]
     apart = distances(some, true[0], (net.predict(some), true[1]))
-    known = model.validator.known
     keys = {model.domain.key(c) for c in some}
     payload = {
         "structure_valid": float(found.structure.mean()),
@@ -115,7 +114,7 @@ def _population(
         "distances": asdict(apart),
         "compared": {"drawn": len(some), "held_out": len(true[0])},
         "unique": len(keys) / len(some),
-        "novel_of_unique": sum(known is None or key not in known for key in keys) / len(keys),
+        "novel_of_unique": sum(model.validator.novel(key) is not False for key in keys) / len(keys),
     }
     rows = [
         Row(f"{name}, {what.replace('_', ' ')}, {data}, %", 100 * payload[what], beside("generation", data, what), 2)
