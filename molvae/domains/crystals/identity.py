@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import warnings
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
@@ -19,9 +18,9 @@ from molvae.domains.crystals.symmetry import GROUPS, SYSTEMS, groups_of
 from molvae.domains.crystals.wyckoff import ELEMENTS, NUMBER, Cell, Description, read
 from molvae.errors import InvalidRecord, UsageError
 
-COMPACTNESS_BIN = 0.02
-"""Relative differences of the packing that count as the same: see ``key``."""
-_REACH = 4.0  # of the mean spacing; further neighbours add less than 1e-12
+NEAREST, LIKE = (8.0, 0.03), (2.0, 0.02)
+"""The packing of all atoms and of like ones: sharpness, and the relative difference that counts as the same. See ``key``."""
+_REACH = 4.0  # of the mean spacing; further neighbours add less than 1e-12 to either
 _SHELLS = 24
 _REDUCED = 3.0  # of the mean spacing; the histogram's end
 
@@ -43,16 +42,16 @@ def settled(crystal: Crystal) -> Description | None:
 def key(crystal: Crystal) -> str:
     """Identity for unique and novel: reduced formula, space group, and 16 digits of a fingerprint, such as ``SrTiO3-221-...``.
 
-    The fingerprint holds each orbit's element and share of the atoms, and how the atoms are packed, rounded to 2 %: the sum of exp(-2 r^2) over
-    neighbours at distance r, in units of the mean spacing, for all and for like pairs. So it does not depend on setting, origin or scale, as
-    pymatgen's StructureMatcher does not. Limits: two crystals that StructureMatcher would call equal get different keys where one of the sums
-    falls on the other side of a rounding border, or where small displacements change the space group at 0.1 Å; different crystals of
-    one formula, group and orbits that are packed alike to 2 % (twins in stacking, mirror images) share a key.
+    The fingerprint holds each orbit's Wyckoff letter and element in the canonical description, and how the atoms are packed: the sum of
+    exp(-k r^2) over neighbours at distance r, in units of the mean spacing, for all pairs (k = 8, to 3 %) and for like ones (k = 2, to 2 %).
+    So it does not depend on setting, origin or scale, as pymatgen's StructureMatcher does not, and A and B of a perovskite cannot change
+    places unseen. Limits: two crystals that StructureMatcher would call equal get different keys where one of the sums falls on the other
+    side of a rounding border, or where small displacements change the space group at 0.1 Å; different crystals of one formula,
+    group and orbits that are packed alike (twins in stacking, mirror images) share a key.
     """
     description = settled(crystal) or crystal.description
-    cell = description.primitive
-    orbits = Counter(zip(cell.numbers[np.unique(cell.orbit, return_index=True)[1]].tolist(), np.bincount(cell.orbit).tolist(), strict=True))
-    content = f"{sorted(orbits.items())} {_packing(cell)}"
+    orbits = sorted((orbit.letter, orbit.number) for orbit in description.orbits)
+    content = f"{orbits} {_packing(description.primitive)}"
     digest = hashlib.sha256(content.encode()).hexdigest()[:16]
     return f"{crystal.formula}-{description.group}-{digest}"
 
@@ -60,10 +59,10 @@ def key(crystal: Crystal) -> str:
 def _packing(cell: Cell) -> tuple[int, ...]:
     spacing = (cell.volume / len(cell.numbers)) ** (1 / 3)
     pairs = neighbours(cell, _REACH * spacing)
-    weights = np.exp(-2 * (pairs.distance / spacing) ** 2)
-    like = cell.numbers[pairs.first] == cell.numbers[pairs.second]
-    sums = (weights.sum(), weights[like].sum())
-    return tuple(round(math.log(total / len(cell.numbers) + 1e-3) / COMPACTNESS_BIN) for total in sums)
+    square = (pairs.distance / spacing) ** 2
+    alike = cell.numbers[pairs.first] == cell.numbers[pairs.second]
+    sums = [(np.exp(-sharpness * square[chosen]).sum(), step) for (sharpness, step), chosen in ((NEAREST, slice(None)), (LIKE, alike))]
+    return tuple(round(math.log(total / len(cell.numbers) + 1e-3) / step) for total, step in sums)
 
 
 def features(crystals: Sequence[Crystal]) -> NDArray[np.float32]:

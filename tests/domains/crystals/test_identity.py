@@ -45,6 +45,20 @@ def test_different_crystals_have_different_keys() -> None:
     assert key(of_structure(graphite)) != key(of_structure(diamond()))
 
 
+def test_exchanged_atoms_of_a_perovskite_have_another_key() -> None:
+    # All pairs are packed alike, and so are like pairs: only who sits where tells the two apart.
+    ours, exchanged = (parse(f"sg221@a{a}@b{b}@cO|19.30") for a, b in (("Ti", "Sr"), ("Sr", "Ti")))
+    assert key(ours).rsplit("-", 1)[0] == key(exchanged).rsplit("-", 1)[0]
+    assert key(ours) != key(exchanged)
+
+
+def test_packings_of_one_element_have_different_keys() -> None:
+    # One group and one general position: carbon at two packings of the same cell.
+    texts = [f"sg1@aC:00.00:00.00:00.00@aC:{at}:06.00:06.00|06.00/24.24/24.24^24.24^24.24^24.24" for at in ("08.00", "12.00")]
+    first, second = (read_text(text) for text in texts)
+    assert key(first) != key(second)
+
+
 def test_atoms_on_one_spot_have_a_key_too() -> None:
     text = "sg1@aSr:24.24:24.24:24.24@aSr:24.24:24.24:24.24|20.20/24.24/24.24^24.24^24.24^24.24"
     assert key(read_text(text)).startswith("Sr-1-")
