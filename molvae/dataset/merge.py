@@ -25,6 +25,7 @@ from molvae.protocols import Domain
 
 FIRST = 20
 Progress = Callable[[str, int, int | None], None]
+Twins = Callable[[Sequence[str], Callable[[int], None]], Sequence[int]]
 
 
 class Shard:
@@ -76,6 +77,8 @@ def merge(domain: Domain[Any], plan: Plan, shards: Sequence[Path], out: Path, pr
     scratch.mkdir(parents=True)
     try:
         index = _Index(shards)
+        if domain.twins is not None:
+            index.compare(domain.twins, shards, progress)
         kept = np.flatnonzero(index.first == np.arange(len(index.first)))
         first_bad = _write_rejected(plan, index, shards, scratch / "rejected.csv")
         if len(kept) == 0:
@@ -118,6 +121,14 @@ class _Index:
         self.first = first_of_each(np.concatenate(digests)) if digests else np.empty(0, np.int64)
         self.split = np.concatenate(splits) if splits else np.empty(0, np.uint8)
         self.groups = np.concatenate(groups) if groups else np.empty(0, np.uint64)
+
+    def compare(self, twins: Twins, shards: Sequence[Path], progress: Progress) -> None:
+        """Duplicates as the domain tells them, instead of by key."""
+        texts: list[str] = []
+        for path in shards:
+            with Shard(path) as shard:
+                texts += shard.texts("text")
+        self.first = np.asarray(twins(texts, lambda done: progress("compare", done, len(texts))), np.int64)
 
     def rows(self, kept: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """For each shard, which of its rows are among the ``kept`` rows of all."""

@@ -18,8 +18,8 @@ from molvae.domains.crystals.symmetry import GROUPS, SYSTEMS, groups_of
 from molvae.domains.crystals.wyckoff import ELEMENTS, NUMBER, Cell, Description, read
 from molvae.errors import InvalidRecord, UsageError
 
-NEAREST, LIKE = (8.0, 0.03), (2.0, 0.02)
-"""The packing of all atoms and of like ones: sharpness, and the relative difference that counts as the same. See ``key``."""
+PACKING_STEPS = (0.03, 0.02)
+"""Relative differences of the two sums of ``packing`` that count as the same."""
 _REACH = 4.0  # of the mean spacing; further neighbours add less than 1e-12 to either
 _SHELLS = 24
 _REDUCED = 3.0  # of the mean spacing; the histogram's end
@@ -51,18 +51,20 @@ def key(crystal: Crystal) -> str:
     """
     description = settled(crystal) or crystal.description
     orbits = sorted((orbit.letter, orbit.number) for orbit in description.orbits)
-    content = f"{orbits} {_packing(description.primitive)}"
+    sums = tuple(round(value / step) for value, step in zip(packing(description.primitive), PACKING_STEPS, strict=True))
+    content = f"{orbits} {sums}"
     digest = hashlib.sha256(content.encode()).hexdigest()[:16]
     return f"{crystal.formula}-{description.group}-{digest}"
 
 
-def _packing(cell: Cell) -> tuple[int, ...]:
+def packing(cell: Cell) -> tuple[float, float]:
+    """Logarithms of the sums over neighbours that ``key`` names: of all pairs (k = 8) and of like ones (k = 2), for each atom."""
     spacing = (cell.volume / len(cell.numbers)) ** (1 / 3)
     pairs = neighbours(cell, _REACH * spacing)
     square = (pairs.distance / spacing) ** 2
     alike = cell.numbers[pairs.first] == cell.numbers[pairs.second]
-    sums = [(np.exp(-sharpness * square[chosen]).sum(), step) for (sharpness, step), chosen in ((NEAREST, slice(None)), (LIKE, alike))]
-    return tuple(round(math.log(total / len(cell.numbers) + 1e-3) / step) for total, step in sums)
+    all_pairs, like = np.exp(-8.0 * square).sum(), np.exp(-2.0 * square[alike]).sum()
+    return math.log(all_pairs / len(cell.numbers) + 1e-3), math.log(like / len(cell.numbers) + 1e-3)
 
 
 def features(crystals: Sequence[Crystal]) -> NDArray[np.float32]:
