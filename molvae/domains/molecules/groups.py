@@ -92,25 +92,50 @@ def _components(mol: Chem.Mol) -> list[list[int]]:
     return list(members.values())
 
 
+_RingAtom = tuple[int, int, int, bool, bool, int, int]  # element, charge, isotope, aromatic, no implicit hydrogens, explicit ones, radicals
+_RingBond = tuple[int, int, Chem.BondType]
+
+
 def _ring_node(mol: Chem.Mol, atoms: list[int]) -> _Node:
-    fragment = Chem.RWMol()
-    number = {}
+    number = {index: place for place, index in enumerate(atoms)}
+    found: list[_RingAtom] = []
+    bonds: dict[int, _RingBond] = {}
     for index in atoms:
         atom = mol.GetAtomWithIdx(index)
-        number[index] = fragment.AddAtom(atom)
-        outside = sum(neighbour.GetIdx() not in atoms for neighbour in atom.GetNeighbors())
-        new = fragment.GetAtomWithIdx(number[index])
-        if outside and (atom.GetNoImplicit() or (atom.GetIsAromatic() and atom.GetAtomicNum() != 6)):
-            new.SetNumExplicitHs(atom.GetNumExplicitHs() + outside)
-            new.SetNoImplicit(True)
-    for bond in mol.GetBonds():
-        a, b = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
-        if a in number and b in number:
-            fragment.AddBond(number[a], number[b], bond.GetBondType())
+        aromatic, fixed, hydrogens, outside = atom.GetIsAromatic(), atom.GetNoImplicit(), atom.GetNumExplicitHs(), 0
+        for bond in atom.GetBonds():
+            a, b = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+            if a in number and b in number:
+                bonds[bond.GetIdx()] = (number[a], number[b], bond.GetBondType())
+            else:
+                outside += 1
+        if outside and (fixed or (aromatic and atom.GetAtomicNum() != 6)):
+            hydrogens, fixed = hydrogens + outside, True
+        found.append(
+            (atom.GetAtomicNum(), atom.GetFormalCharge(), atom.GetIsotope(), aromatic, fixed, hydrogens, atom.GetNumRadicalElectrons())
+        )
+    smiles, order = _ring(tuple(found), tuple(bonds[index] for index in sorted(bonds)))
+    return _Node(smiles, tuple(atoms[place] for place in order), True)
+
+
+@lru_cache(maxsize=50_000)
+def _ring(atoms: tuple[_RingAtom, ...], bonds: tuple[_RingBond, ...]) -> tuple[str, tuple[int, ...]]:
+    """Canonical SMILES of a ring system, and its atoms in the order of it. Few are written again and again, so they are kept."""
+    fragment = Chem.RWMol()
+    for element, charge, isotope, aromatic, fixed, hydrogens, radicals in atoms:
+        atom = Chem.Atom(element)
+        atom.SetFormalCharge(charge)
+        atom.SetIsotope(isotope)
+        atom.SetIsAromatic(aromatic)
+        atom.SetNoImplicit(fixed)
+        atom.SetNumExplicitHs(hydrogens)
+        atom.SetNumRadicalElectrons(radicals)
+        fragment.AddAtom(atom)
+    for a, b, kind in bonds:
+        fragment.AddBond(a, b, kind)
     Chem.SanitizeMol(fragment)
     smiles = Chem.MolToSmiles(fragment)
-    order = fragment.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"]
-    return _Node(smiles, tuple(atoms[i] for i in order), True)
+    return smiles, tuple(fragment.GetPropsAsDict(True, True)["_smilesAtomOutputOrder"])
 
 
 def _atom_symbol(atom: Chem.Atom) -> str:
