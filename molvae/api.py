@@ -178,7 +178,9 @@ class Model:
             "unique": unique,
         }
         options |= {"novel": novel, "verify": verify, "predict": predict, "max_draws": max_draws}
-        request = Request(n, wanted, bounds, tuple(needs), tuple(measure), seeds=tuple(seeds), **options)
+        request = Request(
+            n, wanted, bounds, tuple(needs), tuple(measure), seeds=(seeds,) if isinstance(seeds, str) else tuple(seeds), **options
+        )
         return self.sampler.within(constraints or {}).generate(request, on_progress)
 
     def sample(self, n: int, *, temperature: float = 1.0, level: float = 1.0, seed: int = 0, unique: bool = True) -> list[str]:
@@ -347,8 +349,8 @@ class Model:
         search: int = 0,
     ) -> list[Reconstruction]:
         """Encode and decode, free-running. The noise level blurs the code on the way; ``search`` as in ``decode``."""
+        mode = self.sampler.codes(texts, views)
         asked = [self.domain.write(self.domain.parse(t)) for t in texts]
-        mode = self.sampler.codes(asked, views)
         z = noised(mode, torch.full((len(asked),), level), torch.Generator().manual_seed(seed))
         back = self.decode(z.numpy(), level=level, temperature=temperature, seed=seed, search=search, views=views)
         return [Reconstruction(a, b, a == b) for a, b in zip(asked, back, strict=True)]

@@ -5,6 +5,7 @@ Nothing here is teacher-forced but the likelihoods. Axes: B batch, D latent, P p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ from molvae.model import VAE, to_device
 from molvae.records import Batch
 
 CHUNK = 256
+INFORMED = 2048  # records of the mixture in `information`
 
 
 def chunks(columns: Columns, rows: NDArray[np.int64]) -> list[Batch]:
@@ -72,6 +74,21 @@ def head_errors(model: VAE, batches: Sequence[Batch], codes: Tensor) -> tuple[Te
 
 
 @torch.no_grad()
+def information(mean: Tensor, log_variance: Tensor) -> float:
+    """I(x; z) in nats of Gaussian posteriors (N, D), by Monte Carlo: mean of log q(z|x) - log q(z), q(z) the mixture over the N records.
+
+    At most ln N. Source: Hoffman & Johnson, ELBO surgery (2016), which calls it the index-code mutual information.
+    """
+    mean, log_variance = mean[:INFORMED].double(), log_variance[:INFORMED].double()
+    z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+    precision = torch.exp(-log_variance)
+    # log q(z_i | x_j) but for a constant; the square is written out, so that nothing of size N x N x D is made.
+    square = z.square() @ precision.T - 2 * z @ (mean * precision).T + (mean.square() * precision).sum(1)
+    told = -0.5 * (square + log_variance.sum(1))
+    return float((told.diagonal() - told.logsumexp(1) + math.log(len(mean))).mean())
+
+
+@torch.no_grad()
 def diagnose(model: VAE, columns: Columns, rows: NDArray[np.int64], names: Sequence[str]) -> dict[str, float]:
     """The validation row: valid_nll (decides about patience), the five collapse diagnostics of the model, MAE of each head."""
     torch.manual_seed(0)
@@ -91,9 +108,11 @@ def diagnose(model: VAE, columns: Columns, rows: NDArray[np.int64], names: Seque
         out["valid_nll_targets"] = mean_nll(model, batches, codes, 1.0, with_targets=True)
         out["valid_nll"] = out["valid_nll_prior"] + told
     else:
-        rate = torch.cat([model.encode(b).rate for b in batches])
-        out["valid_kl"] = float(rate.mean())
+        coded = [model.encode(b) for b in batches]
+        out["valid_kl"] = float(torch.cat([code.rate for code in coded]).mean())
         out["valid_nll"] = told + out["valid_kl"]
+        known = [code.moments for code in coded if code.moments is not None]
+        out["valid_information"] = information(*(torch.cat(part) for part in zip(*((m.mean, m.log_variance) for m in known), strict=True)))
     # I(x; z) is bounded by what the code saves: the entropy estimate at t = 1 minus the likelihood given the code.
     if model.latent.dial:
         out["valid_information"] = out["valid_nll_prior"] - mean_nll(model, batches, codes, 0.0)

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import torch
@@ -51,15 +52,24 @@ class Sampler:
         return torch.full((count, len(self.representation.labels.names)), torch.nan)
 
     def targets(self, request: Request, count: int, generator: torch.Generator) -> Tensor:
-        """Standardised targets (count, P): asked values, uniform draws from finite ranges, NaN for the rest."""
+        """Standardised targets (count, P): asked values, of ranges without one draws inside of them, NaN for the rest.
+
+        Draws are uniform between two finite ends; with an open end they are as often as the training data has such values, were they normal.
+        """
         names = self.representation.labels.names
         out = self.unset(count)
+        for r in request.ranges:
+            if r.name in names and (math.isfinite(r.low) or math.isfinite(r.high)):
+                at = names.index(r.name)
+                share = torch.rand(count, generator=generator)
+                if math.isfinite(r.low) and math.isfinite(r.high):
+                    out[:, at] = r.low + (r.high - r.low) * share
+                else:
+                    mean, std = float(self.model.label_mean[at]), float(self.model.label_std[at])
+                    out[:, at] = mean + std * _beyond((r.low - mean) / std, (r.high - mean) / std, share)
         for target in request.targets:
             if target.name in names:
                 out[:, names.index(target.name)] = target.value
-        for r in request.ranges:
-            if r.name in names and math.isfinite(r.low) and math.isfinite(r.high):
-                out[:, names.index(r.name)] = r.low + (r.high - r.low) * torch.rand(count, generator=generator)
         return self.model.standardise(out.to(self.model.device)).cpu()
 
     def prior(self, request: Request) -> Prior:
@@ -133,6 +143,7 @@ class Sampler:
 
     def _check(self, request: Request) -> None:
         domain = self.representation.domain
+        _check_values(request)
         known = list(dict.fromkeys((*domain.properties, *self.representation.labels.names)))
         for name in [*(t.name for t in request.targets), *(r.name for r in request.ranges), *request.measure]:
             if name not in known:
@@ -143,8 +154,10 @@ class Sampler:
             raise UsageError(f"level is {request.level}; wanted a noise level between 0 and 1")
         if not 0.0 <= request.temperature < math.inf:
             raise UsageError(f"temperature is {request.temperature}; wanted a finite number, 0 or more")
-        if not math.isfinite(request.guidance):
-            raise UsageError(f"guidance is {request.guidance}; wanted a finite number")
+        if not 0.0 <= request.guidance < math.inf:
+            raise UsageError(f"guidance is {request.guidance}; wanted a finite number, 0 or more (0 leaves the targets their plain weight)")
+        if request.temperature == 0 and request.level >= 1.0 and request.n > 1 and not request.ranges:
+            raise UsageError("at temperature 0 and level 1 every draw is the same; raise the temperature, or lower the level (--level 0.6)")
         if request.novel and self.validator.known is None:
             raise UsageError("novelty was asked for, but this model carries no list of its training records")
         if request.prior == "exemplars" and request.level >= 1.0:
@@ -154,7 +167,9 @@ class Sampler:
 
     @torch.no_grad()
     def codes(self, texts: Iterable[str], views: Sequence[str] | None = None) -> Tensor:
-        """Noiseless codes (n, D). Raises InvalidRecord for the first text that cannot be read or encoded."""
+        """Noiseless codes (n, D). Raises InvalidRecord for the first text that cannot be read or encoded, UsageError for a text alone."""
+        if isinstance(texts, str):
+            raise UsageError(f"the one text {texts!r} was given where several are wanted; write [{texts!r}]")
         records = [self.representation.domain.parse(t) for t in texts]
         parts: list[Tensor] = []
         for k in range(0, len(records), BATCH):
@@ -232,3 +247,32 @@ def _with_prediction(candidate: Candidate, names: Sequence[str], mean: Tensor | 
         predicted=dict(zip(names, nan if mean is None else mean.tolist(), strict=True)),
         predicted_std=dict(zip(names, nan if std is None else std.tolist(), strict=True)),
     )
+
+
+def _beyond(low: float, high: float, share: Tensor) -> Tensor:
+    """Quantiles at ``share`` (n,) of a standard normal cut off below ``low`` or above ``high``, one of which is infinite.
+
+    Bounds beyond 5 standard deviations, where float32 ends, count as the outermost value.
+    """
+    normal = torch.distributions.Normal(0.0, 1.0)
+    if math.isfinite(high):
+        return -_beyond(-high, math.inf, share)
+    tail = 1 - normal.cdf(torch.tensor(min(low, 5.0)))
+    found: Tensor = normal.icdf(1 - tail * (1 - share).clamp(min=1e-6))
+    return found.clamp(min=low)
+
+
+def _check_values(request: Request) -> None:
+    """Raises UsageError for targets and ranges that nothing can meet."""
+    for target in request.targets:
+        if not _number(target.value):
+            raise UsageError(f"the target of {target.name} is {target.value!r}; wanted a finite number")
+        if not _number(target.tolerance) or target.tolerance < 0:
+            raise UsageError(f"the tolerance of {target.name} is {target.tolerance!r}; wanted a finite number, 0 or more")
+    for r in request.ranges:
+        if not isinstance(r.low, Real) or not isinstance(r.high, Real) or not r.low <= r.high:
+            raise UsageError(f"the range of {r.name} is {r.low!r} to {r.high!r}; wanted two numbers, the lower first")
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)

@@ -16,6 +16,7 @@ from molvae import Model
 from molvae.domains.molecules import domain
 from molvae.errors import CheckpointError, InvalidRecord, UnknownName, UsageError
 from molvae.records import TokenBatch
+from molvae.request import Range, Request, Target
 from tests.fixtures_model import PROPERTIES, Tiny, tiny_smiles
 
 DOMAIN = domain()
@@ -95,6 +96,34 @@ def test_targets_ranges_and_further_measures(model: Model) -> None:
     assert set(found.raw_deviation) == {"logp", "qed"}
 
 
+def test_a_target_inside_a_range_of_its_own_is_what_is_drawn_towards(model: Model) -> None:
+    asked = model.sampler.targets(Request(1, (Target("logp", 1.5, 0.1),), (Range("logp", 0.0, 3.0),)), 50, torch.Generator().manual_seed(1))
+    plain = model.sampler.targets(Request(1, (Target("logp", 1.5, 0.1),)), 50, torch.Generator().manual_seed(1))
+    assert torch.equal(asked.nan_to_num(), plain.nan_to_num())
+
+
+def test_an_open_range_is_drawn_towards_as_the_data_has_it(model: Model) -> None:
+    at = PROPERTIES.index("logp")
+    mean, std = float(model.vae.label_mean[at]), float(model.vae.label_std[at])
+    normal = torch.distributions.Normal(0.0, 1.0)
+    for low, high in ((mean + 0.5 * std, math.inf), (-math.inf, mean - std), (mean + 40 * std, math.inf)):
+        drawn = model.sampler.targets(Request(1, ranges=(Range("logp", low, high),)), 20_000, torch.Generator().manual_seed(1))[:, at]
+        own = drawn * std + mean
+        assert float(own.min()) >= low - 1e-4 * abs(low)
+        assert float(own.max()) <= high + 1e-4 * abs(high)
+        if abs(low - mean) < 5 * std:  # the mean of a normal cut off below a is its density at a over the mass above
+            a = torch.tensor((low - mean) / std)
+            assert float(drawn.mean()) == pytest.approx(float(normal.log_prob(a).exp() / (1 - normal.cdf(a))), abs=0.02)
+    assert torch.isnan(model.sampler.targets(Request(1, ranges=(Range("logp"),)), 3, torch.Generator())[:, at]).all()
+
+
+def test_one_text_is_not_taken_for_many(model: Model) -> None:
+    for call in (model.encode, model.reconstruct):
+        with pytest.raises(UsageError, match="one text 'CCO' was given where several are wanted"):
+            call("CCO")
+    assert model.generate(2, seeds=ONE).candidates == model.generate(2, seeds=[ONE]).candidates
+
+
 def test_targets_steer_the_raw_draws(model: Model) -> None:
     def raw(**asked: float) -> float:
         many = model.generate(400, unique=False, verify=False, max_draws=400, targets=asked, measure=["logp"])
@@ -166,6 +195,12 @@ def test_fewer_than_asked_says_why(model: Model) -> None:
         ({"prior": "exemplars", "level": 1.0}, UsageError, "below 1"),
         ({"level": -0.1}, UsageError, "between 0 and 1"),
         ({"temperature": -1.0}, UsageError, "0 or more"),
+        ({"temperature": 0.0}, UsageError, "every draw is the same"),
+        ({"guidance": -5.0}, UsageError, "guidance is -5.0; wanted a finite number, 0 or more"),
+        ({"targets": {"logp": math.nan}}, UsageError, "the target of logp is nan"),
+        ({"targets": {"logp": "much"}}, UsageError, "the target of logp is 'much'"),
+        ({"targets": {"logp": (2.5, -1)}}, UsageError, "the tolerance of logp is -1"),
+        ({"ranges": {"logp": (3, 1)}}, UsageError, "the range of logp is 3 to 1; wanted two numbers, the lower first"),
         ({"seeds": ["C1CC"]}, InvalidRecord, "C1CC"),
         ({"seeds": ["CC[Se]C"]}, InvalidRecord, "vocabulary"),
     ],

@@ -251,7 +251,7 @@ def test_the_log_carries_losses_and_collapse_diagnostics(tiny: Tiny, tmp_path: P
     train(Store.open(tiny.store), quick(train__steps=4, train__validate_steps=2, **plain), tmp_path / "run")
     for name in ("nll", "nll_code", "rate", "aux", "head", "grad_norm", "lr", "records_per_s"):
         assert len(series(tmp_path / "run", name)) == 4, name
-    own = ["valid_nll_prior", "valid_information"] if kind == "dial" else ["valid_kl"]
+    own = ["valid_information", "valid_nll_prior" if kind == "dial" else "valid_kl"]
     for name in ["valid_nll", "valid_nll_shuffled_change", "valid_reconstruction", "valid_active_units", "valid_mae_logp", *own]:
         assert len(series(tmp_path / "run", name)) == 2, name
     width = 16 if kind == "dial" else 4

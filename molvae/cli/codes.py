@@ -241,7 +241,7 @@ def neighbours(
     """
     state = state_of(context)
     loaded = open_model(state, model)
-    outputs = check_outputs(out, loaded.domain)
+    outputs = check_outputs(out, loaded.domain, inputs)
     kept = encodable(state, entries(state, inputs, loaded.domain, column), loaded)
     texts = list(dict.fromkeys(loaded.domain.write(loaded.domain.parse(entry.text)) for entry in kept))
     warn_of_strange(state, loaded, texts)

@@ -138,6 +138,7 @@ def carry_out(state: State, wish: Wish, out: Path) -> Store:
             limit=wish.limit,
             workers=wish.workers or state.threads,
             progress=tell,
+            note=state.warn,
         )
 
 

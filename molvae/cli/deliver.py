@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 from rich.table import Table
 
 from molvae.cli.shared import State, add_row, new_table, number
+from molvae.errors import UsageError
 
 if TYPE_CHECKING:
     from molvae.protocols import Domain
@@ -22,13 +24,27 @@ Outputs = Annotated[
 ]
 
 
-def check_outputs(outputs: Sequence[Path] | None, domain: Domain[Any]) -> list[Path]:
-    """The output files, refused before the work where a suffix is unknown."""
+def check_outputs(outputs: Sequence[Path] | None, domain: Domain[Any], inputs: Sequence[str] = ()) -> list[Path]:
+    """The output files, refused before the work where a suffix is unknown, where they cannot be written, and where they are an input."""
     from molvae.report.write import suffix_of
 
     for path in outputs or ():
         suffix_of(path, domain.exporters)
+        check_place(path)
+        if path.exists() and any(given != "-" and Path(given).exists() and path.samefile(given) for given in inputs):
+            raise UsageError(f"{path} is an input, and would be overwritten; give another file with --out")
     return list(outputs or ())
+
+
+def check_place(path: Path) -> None:
+    """Raises UsageError where no file can be written at ``path``, as far as can be told before."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; wanted a file to write")
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise UsageError(f"{path} cannot be written: {above} is a file, not a folder")
+    if not os.access(above, os.W_OK):
+        raise UsageError(f"{path} cannot be written: no permission in {above}; choose another place")
 
 
 def write_all(state: State, candidates: Sequence[Candidate], outputs: Sequence[Path], domain: Domain[Any]) -> None:

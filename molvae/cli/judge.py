@@ -69,7 +69,7 @@ def validate(
     names, wanted = parse.names(checks), parse.names(properties)
     chosen = [check.name for check in choose_checks(kind, names)]
     choose_properties(kind, wanted)
-    outputs = check_outputs(out, kind)
+    outputs = check_outputs(out, kind, inputs or ())
     if not chosen:
         raise UsageError("no check is left; name some with --checks")
     found = entries(state, inputs or [], kind, column, whole=True)

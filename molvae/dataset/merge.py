@@ -86,6 +86,7 @@ def merge(domain: Domain[Any], plan: Plan, shards: Sequence[Path], out: Path, pr
             shown = "; ".join(first_bad[:3]) or "the sources hold none"
             raise DataError(out, f"no row of {index.tally.read} can be used: {shown}. All are in {out / 'rejected.csv'}")
         split = decide(plan.split, index.split[kept], index.groups[kept], plan.fractions, plan.seed)
+        index.fill(len(plan.properties), shards)
         views = _write_columns(domain, plan, index, kept, split, shards, scratch, progress)
         counts = np.bincount(split, minlength=3)
         summary = Summary(
@@ -130,6 +131,30 @@ class _Index:
                 texts += shard.texts("text")
         self.first = np.asarray(twins(texts, lambda done: progress("compare", done, len(texts))), np.int64)
 
+    def fill(self, computed: int, shards: Sequence[Path]) -> None:
+        """Give labels that are unknown where a record stands first the first value that one of its duplicates has; not those computed."""
+        self.filled: dict[tuple[int, int], float] = {}
+        again = np.flatnonzero(self.first != np.arange(len(self.first)))
+        if len(again) == 0:
+            return
+        parts = []
+        for path in shards:
+            with Shard(path) as shard:
+                parts.append(shard.plain("labels")[:, computed:])
+        labels = np.concatenate(parts)
+        for row in again.tolist() if labels.shape[1] else ():
+            first = int(self.first[row])
+            for column in np.flatnonzero(np.isnan(labels[first]) & ~np.isnan(labels[row])).tolist():
+                labels[first, column] = labels[row, column]
+                self.filled[first, computed + column] = float(labels[row, column])
+
+    def labels(self, labels: Array, start: int) -> Array:
+        """The labels (m, P) of a shard whose first row is ``start``, with what ``fill`` found."""
+        for (row, column), value in self.filled.items():
+            if start <= row < start + len(labels):
+                labels[row - start, column] = value
+        return labels
+
     def rows(self, kept: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """For each shard, which of its rows are among the ``kept`` rows of all."""
         start = 0
@@ -152,8 +177,8 @@ def _write_columns(
     """Write every column of the kept rows; returns sequence view -> column, which is ``text`` for views that equal the canonical text."""
     own = [name for name in domain.sequences if any(_has(path, f"view.{name}.values") for path in shards)]
     with ExitStack() as stack:
+        labels = stack.enter_context(ColumnWriter(folder / "labels.npy", np.float32, (len(plan.names),)))
         plain = {
-            "labels": stack.enter_context(ColumnWriter(folder / "labels.npy", np.float32, (len(plan.names),))),
             "source": stack.enter_context(ColumnWriter(folder / "file.npy", np.uint16)),
             "line": stack.enter_context(ColumnWriter(folder / "line.npy", np.int64)),
         }
@@ -166,14 +191,15 @@ def _write_columns(
             ("edge_features", np.uint8, len(graph.edge_sizes)),
         ):
             ragged[name] = stack.enter_context(RaggedWriter(folder / name, dtype, (width,)))
-        done = 0
-        for path, rows in zip(shards, index.rows(kept), strict=True):
+        done = start = 0
+        for path, rows, count in zip(shards, index.rows(kept), index.counts, strict=True):
             with Shard(path) as shard:
+                labels.append(index.labels(shard.plain("labels"), start)[rows])
                 for name, column in plain.items():
                     column.append(shard.plain(name)[rows])
                 for name, target in ragged.items():
                     target.append(*shard.ragged(name if f"{name}.values" in shard else "text", rows))
-            done += len(rows)
+            done, start = done + len(rows), start + count
             progress("write", done, len(kept))
         with ColumnWriter(folder / "split.npy", np.uint8) as column:
             column.append(split)

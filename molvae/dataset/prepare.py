@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -49,6 +50,7 @@ def prepare(
     limit: int | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
+    note: Callable[[str], None] = warnings.warn,
 ) -> Store:
     """Prepare one or more files as one data set in the folder ``out`` and open it.
 
@@ -58,7 +60,9 @@ def prepare(
     ``properties``. units: unit by label column. step_names: cleaning steps in order, None for the domain's defaults; a step
     that takes arguments is ``name=arguments``.
     split: ``random``, ``group`` or ``scaffold`` (the same: relatives stay together), ``file`` (by file name) or a column that says train,
-    valid or test. Of rows with the same key the first stays. limit: rows to read. progress: called with stage, rows done, and rows in all or None.
+    valid or test. Of duplicates the first stays, with the labels that only others have. limit: rows to read. progress: called with
+    stage, rows done, and rows in all or None.
+    note: called with what a user may not expect, such as a column of measurements that is left out for its words.
 
     Each finished chunk is on disk: after an interruption the same call goes on. The same request to a finished folder just opens it.
     From a script, call it under ``if __name__ == "__main__":`` (worker processes import the script) or with workers=1.
@@ -74,6 +78,8 @@ def prepare(
     _check(made, plan)
     scan = _scan(paths, column, made.readers, progress)
     origins = tuple(Source(str(path), _sha256(path), split_of_file(path) if split == "file" else UNDECIDED) for path in paths)
+    if label_columns == "auto" and scan.mixed:
+        note(_told_mixed(scan))
     plan = replace(plan, sources=origins, labels=_label_names(paths[0], scan, label_columns, properties, split))
     if not _finished(out, plan):
         total = scan.total if limit is None or scan.total is None else min(limit, scan.total)
@@ -137,10 +143,12 @@ def _check(domain: Domain[Any], plan: Plan) -> None:
 
 @dataclass
 class _Scan:
-    """What a first pass over the sources found: other columns, those of numbers, and the rows in all (None for formats slow to read)."""
+    """What a first pass over the sources found: other columns, those of numbers, those of numbers and words with the count of each, and the
+    rows in all (None for formats slow to read)."""
 
     columns: list[str]
     numeric: list[str]
+    mixed: dict[str, tuple[int, int]]
     total: int | None
 
 
@@ -160,7 +168,13 @@ def _scan(paths: Sequence[Path], column: str | None, readers: Mapping[str, Recor
         total = None if slow or total is None else total + sum(1 for _ in rows)
         progress("scan", total or 0, None)
     numeric = [name for name, (numbers, words) in cells.items() if numbers and numbers >= _NUMERIC_SHARE * (numbers + words)]
-    return _Scan(list(cells), numeric, total)
+    mixed = {name: (numbers, words) for name, (numbers, words) in cells.items() if numbers and name not in numeric}
+    return _Scan(list(cells), numeric, mixed, total)
+
+
+def _told_mixed(scan: _Scan) -> str:
+    counts = "; ".join(f"{name} ({words:,} of {numbers + words:,} cells are words)" for name, (numbers, words) in scan.mixed.items())
+    return f"columns left out, for they hold words beside numbers: {counts}; name them as labels to keep their numbers"
 
 
 def _label_names(path: Path, scan: _Scan, wanted: str | Sequence[str], properties: Sequence[str], split: str) -> dict[str, str]:

@@ -87,9 +87,10 @@ def files_in(path: Path, readers: Mapping[str, RecordReader]) -> list[Path]:
         return [path]
     found = sorted(file for file in path.rglob("*") if file.is_file() and reader_of(file, readers) is not None)
     if not found:
-        raise DataError(
-            path, f"a folder without a file to read; wanted some of {', '.join(sorted(readers)) or 'none'}, or give a table in it"
-        )
+        wanted = f"wanted some of {', '.join(sorted(readers)) or 'none'}"
+        tables = sorted(file.name for file in path.iterdir() if file.is_file() and suffix_of(file) in _DELIMITED | _LISTS | _PARQUET)
+        told = f"tables in it are read where they are given themselves: {', '.join(tables[:5])}" if tables else "or give a table"
+        raise DataError(path, f"a folder without a file to read; {wanted}, {told}")
     return found
 
 

@@ -159,6 +159,11 @@ def test_sample_writes_plain_lines(with_model: Cli, tmp_path: Path) -> None:
     assert len(set(found.out.split())) == 25
     assert with_model("sample", "-n", 25, "--seed", 4, "-o", tmp_path / "s.smi").code == 0
     assert (tmp_path / "s.smi").read_text(encoding="utf-8") == found.out
+    assert with_model("sample", "-n", 25, "--seed", 4, "-o", tmp_path / "s.csv").code == 0
+    assert (tmp_path / "s.csv").read_text(encoding="utf-8") == f"smiles\n{found.out}"
+    other = with_model("sample", "-n", 25, "-o", tmp_path / "s.sdf")
+    assert other.code == 2
+    assert "'sample' writes lines; wanted .smi" in " ".join(other.err.split())
     few = with_model("sample", "-n", 5, "--temperature", 0)
     assert few.code == 1
     assert "of 5" in few.err

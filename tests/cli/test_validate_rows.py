@@ -63,3 +63,25 @@ def test_of_several_files_one_that_cannot_be_read_is_left_out(cli: Cli, tmp_path
     assert list(pd.read_csv(out)["smiles"]) == ["CCO", "CCN"]
     assert cli("validate", empty).code == 1
     assert cli("validate", empty, tmp_path / "absent.smi").code == 1
+
+
+def test_outputs_are_refused_before_the_work(cli: Cli, tmp_path: Path) -> None:
+    source = tmp_path / "in.csv"
+    source.write_text("smiles\nCCO\n", encoding="utf-8")
+    (tmp_path / "folder.csv").mkdir()
+    for out, said in (
+        (source, "is an input, and would be overwritten"),
+        (tmp_path / "folder.csv", "is a folder; wanted a file to write"),
+        (source / "below.csv", "is a file, not a folder"),
+    ):
+        done = cli("validate", source, "-o", out)
+        assert done.code == 2
+        assert said in " ".join(done.err.split())
+    assert source.read_text(encoding="utf-8") == "smiles\nCCO\n"
+
+
+def test_a_folder_of_tables_says_so(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("smiles\nCCO\n", encoding="utf-8")
+    done = cli("validate", tmp_path)
+    assert done.code == 1
+    assert "tables in it are read where they are given themselves: in.csv" in " ".join(done.err.split())

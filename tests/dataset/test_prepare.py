@@ -116,6 +116,29 @@ def test_labels_are_found_by_themselves_and_given_ones_stand_alone_where_asked(t
         make(table, tmp_path / "other", label_columns=["weight"])
 
 
+def test_columns_of_numbers_and_words_are_left_out_with_a_word(table: Path, tmp_path: Path) -> None:
+    table.write_text("text,act,name\napple,1,one\npear,>3,two\nquince,2,three\n")
+    said: list[str] = []
+    store = make(table, tmp_path / "out", note=said.append)
+    assert store.property_names == ("length", "vowels")
+    assert said == [
+        "columns left out, for they hold words beside numbers: act (1 of 3 cells are words); name them as labels to keep their numbers"
+    ]
+    with pytest.warns(UserWarning, match="act"):
+        make(table, tmp_path / "aloud")
+    named = make(table, tmp_path / "named", label_columns=["act"], note=said.append)
+    assert np.array_equal(named.labels[:, 2], [1, np.nan, 2], equal_nan=True)
+    assert len(said) == 1
+
+
+def test_a_duplicate_lends_the_labels_that_the_first_lacks(table: Path, tmp_path: Path) -> None:
+    rows = ["text,act,dose", "apple,,5", "pear,1,", "plum,4,4", "APPLE,3,7", "Apple,9,1", "Pear,8,"]  # chunks of three rows
+    table.write_text("\n".join(rows) + "\n")
+    store = make(table, tmp_path / "out", properties=["vowels"])
+    assert store.texts("text", store.rows("all")) == ["apple", "pear", "plum"]
+    assert np.array_equal(store.labels[:, 1:], [[3, 5], [1, np.nan], [4, 4]], equal_nan=True)
+
+
 def test_steps_by_name_and_with_arguments(table: Path, tmp_path: Path) -> None:
     store = make(table, tmp_path / "out", step_names=["lower", "no_q", "least=4"])
     assert store.texts("text", store.rows("all")) == ["apple", "pear"]
