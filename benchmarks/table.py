@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.aims import unmet
 from benchmarks.support.record import RESULTS, ROOT, read_results
 
 BEGIN = "<!-- results:begin -->"
@@ -57,6 +58,7 @@ def table(results: Mapping[str, Mapping[str, Any]]) -> str:
     studies = {name: record for name, record in shown.items() if name in STUDIES}
     others = {name: record for name, record in shown.items() if name not in STUDIES}
     lines = [*_rows(headlines), ""] if headlines else []
+    lines += unmet(shown)
     lines += _folded("Everything that was measured", others)
     lines += _folded(f"Studies by which parts were chosen: {', '.join(studies)}", studies)
     return "\n".join([*lines, *_details("How each was obtained", [_origin(name, record) for name, record in shown.items()])])

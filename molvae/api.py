@@ -169,18 +169,10 @@ class Model:
         bounds = tuple(Range(k, low, high) for k, (low, high) in (ranges or {}).items())
         if level is None:
             level = 0.6 if seeds or prior == "exemplars" else 1.0
-        options: dict[str, Any] = {
-            "temperature": temperature,
-            "guidance": guidance,
-            "level": level,
-            "prior": prior,
-            "seed": seed,
-            "unique": unique,
-        }
-        options |= {"novel": novel, "verify": verify, "predict": predict, "max_draws": max_draws}
-        request = Request(
-            n, wanted, bounds, tuple(needs), tuple(measure), seeds=(seeds,) if isinstance(seeds, str) else tuple(seeds), **options
-        )
+        options: dict[str, Any] = {"temperature": temperature, "guidance": guidance, "level": level, "prior": prior, "seed": seed}
+        options |= {"unique": unique, "novel": novel, "verify": verify, "predict": predict, "max_draws": max_draws}
+        starts = (seeds,) if isinstance(seeds, str) else tuple(seeds)
+        request = Request(n, wanted, bounds, tuple(needs), tuple(measure), seeds=starts, **options)
         return self.sampler.within(constraints or {}).generate(request, on_progress)
 
     def sample(self, n: int, *, temperature: float = 1.0, level: float = 1.0, seed: int = 0, unique: bool = True) -> list[str]:

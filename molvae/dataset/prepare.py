@@ -61,8 +61,7 @@ def prepare(
     that takes arguments is ``name=arguments``.
     split: ``random``, ``group`` or ``scaffold`` (the same: relatives stay together), ``file`` (by file name) or a column that says train,
     valid or test. Of duplicates the first stays, with the labels that only others have. limit: rows to read. progress: called with
-    stage, rows done, and rows in all or None.
-    note: called with what a user may not expect, such as a column of measurements that is left out for its words.
+    stage, rows done, and rows in all or None. note: called with what a user may not expect.
 
     Each finished chunk is on disk: after an interruption the same call goes on. The same request to a finished folder just opens it.
     From a script, call it under ``if __name__ == "__main__":`` (worker processes import the script) or with workers=1.
@@ -71,16 +70,13 @@ def prepare(
     out = Path(out)
     paths = [Path(source)] if isinstance(source, Path | str) else [Path(p) for p in source]
     progress = progress or (lambda stage, done, total: None)
-    made = domain()
-    split = "group" if split == "scaffold" else split
+    made, split = domain(), "group" if split == "scaffold" else split
     wishes = {"column": column, "properties": tuple(properties), "split": split, "fractions": fractions, "seed": seed, "limit": limit}
     plan = _plan(reference(domain), made, paths, dict(units or {}), step_names, wishes)
     _check(made, plan)
     scan = _scan(paths, column, made.readers, progress)
     origins = tuple(Source(str(path), _sha256(path), split_of_file(path) if split == "file" else UNDECIDED) for path in paths)
-    if label_columns == "auto" and scan.mixed:
-        note(_told_mixed(scan))
-    plan = replace(plan, sources=origins, labels=_label_names(paths[0], scan, label_columns, properties, split))
+    plan = replace(plan, sources=origins, labels=_label_names(paths[0], scan, label_columns, properties, split, note))
     if not _finished(out, plan):
         total = scan.total if limit is None or scan.total is None else min(limit, scan.total)
         _carry_out(made, plan, out, workers or _cores(), total, progress)
@@ -177,9 +173,13 @@ def _told_mixed(scan: _Scan) -> str:
     return f"columns left out, for they hold words beside numbers: {counts}; name them as labels to keep their numbers"
 
 
-def _label_names(path: Path, scan: _Scan, wanted: str | Sequence[str], properties: Sequence[str], split: str) -> dict[str, str]:
+def _label_names(
+    path: Path, scan: _Scan, wanted: str | Sequence[str], properties: Sequence[str], split: str, note: Callable[[str], None]
+) -> dict[str, str]:
     """Source column -> property name, none of which is a computed one."""
     if wanted == "auto":
+        if scan.mixed:
+            note(_told_mixed(scan))
         columns = [name for name in scan.numeric if name.lower() not in _NO_LABELS and name != split]
     else:
         columns = [wanted] if isinstance(wanted, str) else list(dict.fromkeys(wanted))

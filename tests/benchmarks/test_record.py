@@ -16,6 +16,7 @@ if str(ROOT) not in sys.path:  # the benchmarks are scripts beside the package, 
     sys.path.insert(0, str(ROOT))
 
 from benchmarks import table  # noqa: E402
+from benchmarks.aims import AIMS, Aim, unmet  # noqa: E402
 from benchmarks.support.record import Row, command_line, git_state, machine, read_results, write_result  # noqa: E402
 
 
@@ -156,3 +157,23 @@ def test_a_readme_without_its_markers_is_refused(tmp_path: Path, text: str, caps
     assert table.main(["--readme", str(readme), "--results", str(tmp_path)]) == 2
     assert "results:begin" in capsys.readouterr().err
     assert readme.read_text(encoding="utf-8") == text
+
+
+def test_the_readme_is_what_the_results_say() -> None:
+    assert table.main(["--check"]) == 0
+
+
+def test_aims_that_are_not_met_are_listed() -> None:
+    def results(value: float) -> dict[str, dict[str, object]]:
+        return {"moses": {"rows": [{"measure": "FCD/Test", "value": value, "digits": 3, "published": ""}]}}
+
+    assert unmet(results(0.07)) == []
+    listed = unmet(results(0.0892))
+    assert len(listed) == 6
+    assert listed[4].startswith("|moses|FCD/Test|0.089|at most 0.073|drawing labels")
+    assert unmet({"moses": {"rows": []}}) == []
+
+
+@pytest.mark.parametrize("aim", AIMS, ids=lambda aim: f"{aim.result}, {aim.measure}")
+def test_every_aim_names_a_measure_of_the_committed_results(aim: Aim) -> None:
+    assert aim.measure in [row["measure"] for row in read_results()[aim.result]["rows"]]

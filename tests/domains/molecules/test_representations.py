@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import pickle
 import random
@@ -10,15 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import selfies
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rdkit import Chem
 
+from benchmarks.support import molsets
 from molvae.domains.molecules import graph
+from molvae.domains.molecules.groups import GROUPS
 from molvae.domains.molecules.selfies import SELFIES, SMILES, read_selfies, round_trips, write_selfies
 from molvae.domains.molecules.smiles import Molecule, key, parse, write
 from molvae.errors import InvalidRecord
 from molvae.protocols import SequenceView
 from molvae.records import GraphArrays
 
+MOSES = molsets.WHEEL.found()
 HARD = [
     "C",
     "[H][H]",
@@ -136,12 +142,22 @@ HARD = [
 ]
 
 
-def zinc_sample(shared_data: Path, count: int) -> list[str]:
+@functools.cache
+def zinc(shared_data: Path) -> list[str]:
     path = shared_data / "zinc250k.smi.gz"
     if not path.is_file():
         pytest.skip(f"no {path.name} in {shared_data}")
     with gzip.open(path, "rt") as lines:
-        texts = [line.split()[0] for line in lines]
+        return [line.split()[0] for line in lines]
+
+
+@functools.cache
+def moses() -> list[str]:
+    return molsets.split("test", MOSES)
+
+
+def zinc_sample(shared_data: Path, count: int) -> list[str]:
+    texts = zinc(shared_data)
     return texts[:: len(texts) // count][:count]
 
 
@@ -179,6 +195,20 @@ def test_sequences_round_trip(text: str, view: SequenceView[Molecule]) -> None:
     written = view.write(molecule)
     assert "".join(view.symbols(written)) == written
     assert key(view.read(written)) == key(molecule)
+
+
+@pytest.mark.parametrize("text", [text for text in HARD if "." not in Chem.CanonSmiles(text)])
+def test_group_strings_round_trip(text: str) -> None:
+    molecule = parse(text)
+    written = GROUPS.write(molecule)
+    assert "".join(GROUPS.symbols(written)) == written
+    assert key(GROUPS.read(written)) == key(molecule)
+
+
+@pytest.mark.parametrize("text", ["[Na+].[Cl-]", "c1cc[cH-]c1.[Na+]"])
+def test_group_strings_carry_one_component(text: str) -> None:
+    with pytest.raises(InvalidRecord, match="several components"):
+        GROUPS.write(parse(text))
 
 
 @pytest.mark.parametrize("text", HARD)
@@ -255,6 +285,30 @@ def test_molecules_pickle() -> None:
     assert again == molecule
     assert hash(again) == hash(molecule)
     assert Chem.MolToSmiles(again.mol) == molecule.smiles
+
+
+def _keeps(text: str, order: random.Random) -> None:
+    """A molecule written in any order of its atoms reads back from every string as itself, stereochemistry included."""
+    mol = Chem.MolFromSmiles(text)
+    molecule = parse(Chem.MolToSmiles(Chem.RenumberAtoms(mol, order.sample(range(mol.GetNumAtoms()), mol.GetNumAtoms())), canonical=False))
+    assert molecule == parse(text)
+    for view in (SELFIES, SMILES, GROUPS):
+        assert key(view.read(view.write(molecule))) == key(molecule), view.name
+
+
+@settings(max_examples=150)
+@given(place=st.integers(0, 249_454), order=st.randoms(use_true_random=False))
+def test_any_molecule_of_zinc_round_trips(shared_data: Path, place: int, order: random.Random) -> None:
+    texts = zinc(shared_data)
+    _keeps(texts[place % len(texts)], order)
+
+
+@pytest.mark.skipif(MOSES is None, reason=f"{molsets.WHEEL.file} is neither in $MOLVAE_WHEELS nor in $MOLVAE_HOME/wheels")
+@settings(max_examples=150)
+@given(place=st.integers(0, 176_073), order=st.randoms(use_true_random=False))
+def test_any_molecule_of_moses_round_trips(place: int, order: random.Random) -> None:
+    texts = moses()
+    _keeps(texts[place % len(texts)], order)
 
 
 def test_zinc_round_trips(shared_data: Path) -> None:
