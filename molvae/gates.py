@@ -16,6 +16,8 @@ from molvae.request import Funnel, Request
 from molvae.validate import Validator
 
 RAW = 2000  # valid draws whose deviation from the targets is measured before any selection
+LACKING = "lacks the asked structure"
+RARE = 0.98  # share of valid draws lost to that from which a search is the better way
 PATIENCE = 4096  # draws without a single valid one after which a run gives up
 
 Predict = Callable[[Sequence[Candidate]], list[Candidate]]
@@ -79,7 +81,7 @@ class Run:
             self._lost(self.texts[text] or "duplicate")
             return None
         verdict = self.validator.verdict(record)
-        why = "" if all(need.test(record) for need in request.needs) else "lacks the asked structure"
+        why = "" if all(need.test(record) for need in request.needs) else LACKING
         why = why or ("" if verdict.ok else verdict.reasons[0].split(":")[0])
         self.texts[text] = why
         if why:
@@ -158,5 +160,11 @@ class Run:
         foretold = f" ({', '.join(self.judged)}: judged by the model's prediction)" if self.judged else ""
         return (
             f"{len(self.accepted)} of {self.request.n} candidates after {self.funnel.drawn} draws (limit {limit}); lost to: {worst}{foretold}. "
-            "Widen a tolerance or range, loosen a requirement, or raise --max-draws"
+            f"Widen a tolerance or range, loosen a requirement, or raise --max-draws{self._elsewhere()}"
         )
+
+    def _elsewhere(self) -> str:
+        """What else helps where the record's own conditions lose nearly all: plain draws do not come near a rare substructure."""
+        if self.request.seeds or self.reasons.get(LACKING, 0) < RARE * self.funnel.valid or not self.funnel.valid:
+            return ""
+        return ". Such records are rare among draws: start from one that you know (--seeds), or let 'molvae optimize' search"

@@ -183,6 +183,15 @@ def test_fewer_than_asked_says_why(model: Model) -> None:
     assert "outside the tolerance" in found.short
 
 
+def test_a_rare_structure_is_better_searched_for(model: Model) -> None:
+    rare = model.generate(5, needs=[model.need("contains", "C1CC2CCC1CC2")], max_draws=300)
+    assert rare.short is not None
+    assert "start from one that you know (--seeds), or let 'molvae optimize' search" in rare.short
+    common = model.generate(400, needs=[model.need("contains", "C")], max_draws=300)
+    assert common.short is not None
+    assert "--seeds" not in common.short
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "said"),
     [

@@ -168,7 +168,10 @@ def prepare(
     labels: Annotated[str, typer.Option(help="Columns to keep as labels: auto (all numbers), none, or names.")] = "auto",
     steps: Annotated[str | None, typer.Option(help=STEPS, show_default="largest_fragment,neutralise")] = None,
     split: Annotated[
-        str | None, typer.Option(help="random, group or scaffold (scaffolds stay together), file, or a column's name.")
+        str | None,
+        typer.Option(
+            help="random, group or scaffold (scaffolds stay together), file (by file name), or a column of train, valid and test."
+        ),
     ] = None,
     fractions: Annotated[str, typer.Option(help="Shares of train, valid and test rows.")] = "0.9,0.05,0.05",
     limit: Annotated[int | None, typer.Option(help="Read so many rows and no more.")] = None,

@@ -99,7 +99,8 @@ def choose_steps(domain: Domain[Any], specifications: tuple[str, ...]) -> list[S
         elif domain.step is not None and "=" in text:
             steps.append(domain.step(text))
         else:
-            raise UsageError(f"unknown cleaning step {text!r}; known: {', '.join(known) or 'none'}")
+            more = "" if domain.step is None else "; those with arguments are NAME=ARGUMENTS, see 'molvae data prepare --help'"
+            raise UsageError(f"unknown cleaning step {text!r}; known: {', '.join(known) or 'none'}{more}")
     return steps
 
 

@@ -55,7 +55,7 @@ def iter_rows(
     if path.is_dir():
         raise DataError(path, "a folder; give the file in it")
     if not path.is_file():
-        raise DataError(path, "no such file")
+        raise DataError(path, "no such file; check the path ('molvae data list' names the data sets that are known by name)")
     if path.stat().st_size == 0:
         raise DataError(path, "the file is empty")
     suffix = suffix_of(path)
