@@ -252,14 +252,16 @@ def _with_prediction(candidate: Candidate, names: Sequence[str], mean: Tensor | 
 def _beyond(low: float, high: float, share: Tensor) -> Tensor:
     """Quantiles at ``share`` (n,) of a standard normal cut off below ``low`` or above ``high``, one of which is infinite.
 
-    Bounds beyond 5 standard deviations, where float32 ends, count as the outermost value.
+    Of bounds beyond 5 standard deviations hardly any data tells more than that they are far out, so draws stand at the bound itself.
     """
-    normal = torch.distributions.Normal(0.0, 1.0)
     if math.isfinite(high):
         return -_beyond(-high, math.inf, share)
-    tail = 1 - normal.cdf(torch.tensor(min(low, 5.0)))
-    found: Tensor = normal.icdf(1 - tail * (1 - share).clamp(min=1e-6))
-    return found.clamp(min=low)
+    if low > 5.0:
+        return torch.full_like(share, low)
+    # The mirror image of the upper tail, in which small numbers keep their digits.
+    below = torch.special.ndtr(torch.tensor(-low, dtype=torch.float64)) * (1 - share.double()).clamp(min=1e-6)
+    found: Tensor = -torch.special.ndtri(below).to(share.dtype)
+    return found
 
 
 def _check_values(request: Request) -> None:
