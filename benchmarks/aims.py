@@ -23,7 +23,7 @@ class Aim:
 
 
 _SEARCH = "a checked search of many draws reaches it, in a row of its own; without it the code alone decides"
-_DATA = "more steps on the same crystals change nothing: held-out likelihood stands still while that of training crystals falls"
+_DATA = "more steps on the same crystals change nothing: held-out nats stand still while those of training crystals fall"
 AIMS = (
     Aim(
         "moses",
