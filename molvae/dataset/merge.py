@@ -122,6 +122,7 @@ class _Index:
         self.first = first_of_each(np.concatenate(digests)) if digests else np.empty(0, np.int64)
         self.split = np.concatenate(splits) if splits else np.empty(0, np.uint8)
         self.groups = np.concatenate(groups) if groups else np.empty(0, np.uint64)
+        self.filled = np.empty((0, 3))  # row, column, value
 
     def compare(self, twins: Twins, shards: Sequence[Path], progress: Progress) -> None:
         """Duplicates as the domain tells them, instead of by key."""
@@ -133,11 +134,10 @@ class _Index:
 
     def fill(self, computed: int, shards: Sequence[Path]) -> None:
         """Give labels that are unknown where a record stands first the first value that one of its duplicates has; not those computed."""
-        self.filled: dict[tuple[int, int], float] = {}
         again = np.flatnonzero(self.first != np.arange(len(self.first)))
         if len(again) == 0:
             return
-        parts = []
+        parts, found = [], []
         for path in shards:
             with Shard(path) as shard:
                 parts.append(shard.plain("labels")[:, computed:])
@@ -146,13 +146,13 @@ class _Index:
             first = int(self.first[row])
             for column in np.flatnonzero(np.isnan(labels[first]) & ~np.isnan(labels[row])).tolist():
                 labels[first, column] = labels[row, column]
-                self.filled[first, computed + column] = float(labels[row, column])
+                found.append((first, computed + column, labels[row, column]))
+        self.filled = np.array(found, np.float64).reshape(-1, 3)
 
     def labels(self, labels: Array, start: int) -> Array:
         """The labels (m, P) of a shard whose first row is ``start``, with what ``fill`` found."""
-        for (row, column), value in self.filled.items():
-            if start <= row < start + len(labels):
-                labels[row - start, column] = value
+        row, column, value = self.filled[(self.filled[:, 0] >= start) & (self.filled[:, 0] < start + len(labels))].T
+        labels[row.astype(int) - start, column.astype(int)] = value
         return labels
 
     def rows(self, kept: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
