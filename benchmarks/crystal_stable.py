@@ -70,6 +70,7 @@ SOURCES: dict[str, Callable[[Model, Sequence[Crystal], int, int], list[str]]] = 
     "decorations": of_decorations,
     "training": of_training,
 }
+CONTROLS = ("decorations", "training")
 
 
 def rows_of(found: dict[str, dict[str, Any]], reference: str) -> list[Row]:
@@ -92,6 +93,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--store", type=Path, required=True, help="the prepared data set that the model was trained on")
     parser.add_argument("--reference", type=Path, required=True, help="a hull made by 'molvae hull build'")
     parser.add_argument("--count", type=int, default=1000, help="crystals of each source (default 1000)")
+    parser.add_argument("--controls", type=int, default=0, help="crystals of each control (default as many)")
     parser.add_argument("--sources", default=",".join(SOURCES), help=f"of {', '.join(SOURCES)} (default all)")
     parser.add_argument("--workers", type=int, default=2, help="processes that relax (default 2)")
     parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "stable", help="working folder (default runs/stable)")
@@ -110,13 +112,15 @@ def main(arguments: list[str]) -> None:
     known: list[Crystal] = []
     found: dict[str, dict[str, Any]] = {}
     for name in names:
-        path = options.folder / f"{model.name}-{weights}-{name}-{options.reference.stem}-{options.count}-seed{options.seed}.json"
+        count = options.controls if options.controls and name in CONTROLS else options.count
+        path = options.folder / f"{model.name}-{weights}-{name}-{options.reference.stem}-{count}-seed{options.seed}.json"
         if not path.exists():
             known = known or [parse(text) for text in store.texts("text", store.rows("train"))]
-            texts = SOURCES[name](model, known, options.count, options.seed)
+            texts = SOURCES[name](model, known, count, options.seed)
             if not texts:
                 continue
-            path.write_text(json.dumps(summary(relaxed(texts, str(options.reference), options.workers), known)), encoding="utf-8")
+            judged = relaxed(texts, str(options.reference), options.workers, path.with_suffix(".jsonl"))
+            path.write_text(json.dumps(summary(judged, known)), encoding="utf-8")
         found[name] = json.loads(path.read_text(encoding="utf-8"))
         print(f"{WORDS[name]}: SUN {found[name]['sun']:.3f}", file=sys.stderr, flush=True)
     rows = rows_of(found, f"{reference.name} of {len(reference.phases):,} compositions ({reference.source})")

@@ -27,7 +27,7 @@ import torch
 from benchmarks.support.pmo import summary, top_auc
 from benchmarks.support.pmo_published import PUBLISHED, SYSTEMS, beside, sums
 from benchmarks.support.record import ROOT, Row, command_line, write_result
-from benchmarks.support.tasks import search
+from benchmarks.support.tasks import search, search_side_by_side
 from benchmarks.support.terminal import common, show
 from molvae.api import Model, load
 from molvae.domains.molecules.oracles import DEFINITIONS, ISOMER_TASKS
@@ -43,7 +43,12 @@ HARD = 4.5  # SA score above which a molecule counts as hard to make
 
 def name_of(task: str, seed: int, options: argparse.Namespace) -> str:
     """Name of a run in the working folder."""
-    parts = [task, f"seed{seed}", *(["verdict"] if options.verdict else [])]
+    parts = [
+        task,
+        f"seed{seed}",
+        *(["verdict"] if options.verdict else []),
+        *([f"workers{options.workers}"] if options.workers > 1 else []),
+    ]
     if task in ISOMER_TASKS:
         parts.append(options.definition)
     return "-".join([*parts, str(options.budget)])
@@ -52,7 +57,11 @@ def name_of(task: str, seed: int, options: argparse.Namespace) -> str:
 def run(task: str, seed: int, model: Model, options: argparse.Namespace) -> dict[str, Any]:
     """One search; its figures and its best hundred molecules with what the verdict and the alerts say of them."""
     started = time.process_time()
-    done = search(task, model, Settings(options.budget, seed), options.definition, verdict=options.verdict)
+    if options.workers > 1:
+        settings = Settings(options.budget, seed)
+        done = search_side_by_side(task, model, settings, options.definition, verdict=options.verdict, workers=options.workers)
+    else:
+        done = search(task, model, Settings(options.budget, seed), options.definition, verdict=options.verdict)
     scored = list(done.pool)
     scores = [s.score for s in scored]
     passed = [s.score if model.validator.verdict(model.domain.parse(s.text)).ok else 0.0 for s in scored]
@@ -118,8 +127,9 @@ def collect(options: argparse.Namespace, arguments: list[str]) -> None:
     counted = f"AUC top-10 where what fails the product's verdict counts 0, sum of {len(found)} tasks"
     rows.append(Row(counted, kept_total, f"{kept_total / total:.1%} of the sum above; no published system reports it"))
     seconds = [r["seconds"] - r["scorer_seconds"] for runs in found.values() for r in runs]
-    rows.append(Row("minutes a run without the scorer, mean", sum(seconds) / len(seconds) / 60, f"longest {max(seconds) / 60:.1f}", 1))
-    payload = {"runs": found, "definition": options.definition, "verdict": options.verdict}
+    how = f"longest {max(seconds) / 60:.1f}; {options.workers} search process(es)"
+    rows.append(Row("minutes a run without the scorer, mean", sum(seconds) / len(seconds) / 60, how, 1))
+    payload = {"runs": found, "definition": options.definition, "verdict": options.verdict, "workers": options.workers}
     command = command_line("benchmarks.pmo", arguments)
     write_result(options.out or "pmo", payload, command=command, seed=options.seed, rows=rows, threads=options.threads)
 
@@ -135,6 +145,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--tasks", help="names separated by commas, or all")
     parser.add_argument("--collect", action="store_true", help="write the result file from the runs that are there")
     parser.add_argument("--budget", type=int, default=10_000, help="calls (default 10000)")
+    parser.add_argument("--workers", type=int, default=1, help="search processes side by side (default 1)")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each task, with seeds from --seed on (default 1)")
     parser.add_argument("--verdict", action="store_true", help="score only what passes the verdict")
     parser.add_argument("--definition", choices=DEFINITIONS, default="corrected", help="isomer scoring (default corrected)")

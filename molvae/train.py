@@ -22,6 +22,7 @@ from molvae.config import TrainConfig
 from molvae.dataset.batches import Columns, Schedule
 from molvae.errors import DataError, Diverged
 from molvae.model import VAE, Parcel, to_device
+from molvae.nn.precision import computes_in_bfloat16
 from molvae.trainstate import Log, Progress, load_state, save_batch, save_state
 
 
@@ -57,10 +58,7 @@ def pick_precision(wanted: str, accelerator: str) -> str:
     """Resolve "auto": bfloat16 autocast where the hardware multiplies in bfloat16, else float32."""
     if wanted != "auto":
         return wanted
-    if accelerator == "cuda":
-        return "bf16-mixed"
-    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return "bf16-mixed" if accelerator == "cpu" and (able.get("avx512_bf16") or able.get("amx_bf16")) else "32-true"
+    return "bf16-mixed" if computes_in_bfloat16(accelerator) else "32-true"
 
 
 def fit(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +16,10 @@ from molvae.domains.crystals import Crystal
 from molvae.domains.crystals.identity import matches
 from molvae.domains.crystals.stability.service import STABILITY
 from molvae.domains.crystals.structure import parse
-from molvae.protocols import StabilityPlan, StabilityRow
+from molvae.protocols import StabilityPlan
 
 CLOSE = 0.1  # eV an atom above the hull
+KEPT = ("relaxed", "coverage", "e_hull", "rms")
 
 
 @dataclass(frozen=True)
@@ -40,16 +43,38 @@ class Judged:
         return self.e_hull <= CLOSE
 
 
-def relaxed(texts: Sequence[str], reference: str, workers: int) -> list[Judged]:
-    """Each crystal relaxed by CHGNet and placed against the reference, as ``molvae stability --relax`` does it, in the order given."""
+def relaxed(texts: Sequence[str], reference: str, workers: int, journal: Path) -> list[Judged]:
+    """Each crystal relaxed by CHGNet and placed against the reference, as ``molvae stability --relax`` does it, in the order given.
+
+    journal: a line of JSON for each that is done, written at once; those in it already are not done again.
+    """
     plan = StabilityPlan(reference, relax=True, threshold=CLOSE, workers=workers)
-    return [_judged(row) for _, row in sorted(STABILITY.run(texts, plan), key=lambda pair: pair[0])]
+    done = _read(journal, texts)
+    left = [at for at in range(len(texts)) if at not in done]
+    with journal.open("a", encoding="utf-8") as file:
+        for place, row in STABILITY.run([texts[at] for at in left], plan):
+            line = {"at": left[place], "text": texts[left[place]], "verdict": row.verdict, "values": {k: row.values[k] for k in KEPT}}
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            done[left[place]] = line
+    return [_judged(done[at]) for at in range(len(texts))]
 
 
-def _judged(row: StabilityRow) -> Judged:
-    values: Mapping[str, Any] = row.values
+def _read(journal: Path, texts: Sequence[str]) -> dict[int, dict[str, Any]]:
+    """The finished ones by place. ValueError: the journal is of other crystals."""
+    done: dict[int, dict[str, Any]] = {}
+    for text in journal.read_text(encoding="utf-8").splitlines() if journal.exists() else ():
+        line = json.loads(text)
+        if line["at"] >= len(texts) or texts[line["at"]] != line["text"]:
+            raise ValueError(f"{journal} holds other crystals than are asked for; move it away")
+        done[line["at"]] = line
+    return done
+
+
+def _judged(line: Mapping[str, Any]) -> Judged:
+    values: Mapping[str, Any] = line["values"]
     text = values["relaxed"]
-    return Judged(parse(text) if text else None, row.verdict, str(values["coverage"]), float(values["e_hull"]), float(values["rms"]))
+    return Judged(parse(text) if text else None, line["verdict"], str(values["coverage"]), float(values["e_hull"]), float(values["rms"]))
 
 
 class Seen:

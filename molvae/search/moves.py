@@ -13,6 +13,7 @@ from torch import Tensor
 
 from molvae.dataset.batches import pad_rows
 from molvae.errors import InvalidRecord
+from molvae.nn.precision import quick
 from molvae.sample import BATCH, Sampler, noised
 from molvae.search.pool import Pool, rank_weights
 
@@ -99,7 +100,8 @@ class Mover:
         out: list[Proposal] = []
         for at in range(0, count, BATCH):
             part = slice(at, at + BATCH)
-            drawn = self.sampler.draw(z[part], level[part], free[part], 1.0, 0.0, self.generator, pad_rows(begun[part]))
+            with quick(self.sampler.model.device):
+                drawn = self.sampler.draw(z[part], level[part], free[part], 1.0, 0.0, self.generator, pad_rows(begun[part]))
             for row, (tokens, ended) in enumerate(zip(drawn.tokens, drawn.finished, strict=True), start=at):
                 proposal = self._read(tokens, z[row], int(picked[row]), pool, taken) if ended else None
                 if proposal is not None:

@@ -17,6 +17,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from torch import Tensor
 
+from molvae.nn.precision import quick
 from molvae.sample import Sampler
 from molvae.search.moves import GIVEN, MOVES, Mover, Proposal, Shares
 from molvae.search.pool import Pool, Scored, labelled
@@ -70,7 +71,7 @@ class LatentSampler(BaseSampler):
         features: Features | None = None,
     ) -> None:
         self.recipe, self.accept, self.features = recipe, accept, features
-        self.start, self.planted = recipe.start, 0
+        self.start, self.planted, self.longest_given = recipe.start, 0, 0
         self.since = 0  # call after which the search started anew
         self.representation = sampler.representation
         self.generator = torch.Generator().manual_seed(seed)
@@ -84,6 +85,7 @@ class LatentSampler(BaseSampler):
         self.queue: deque[Proposal] = deque()
         self.open: dict[int, Proposal] = {}
         self.fresh: list[Scored] = []
+        self.records: dict[str, Any] = {}  # of the fresh ones, by key
         self.moves: dict[str, int] = {}
         self.prints: dict[str, NDArray[np.float32]] = {}
         self.tokens: dict[str, list[int]] = {}
@@ -119,8 +121,9 @@ class LatentSampler(BaseSampler):
                 texts[text] = record
         batch, places = self.representation.able(list(texts.values()))
         codes = torch.zeros(len(texts), self.base.model.latent.width)  # what has no code is scored, but not searched around
-        if batch is not None:
+        if batch is not None and batch.target is not None:
             codes[places] = self.base.modes(batch)
+            self.longest_given = max(self.longest_given, int(batch.target.lengths.max()))
         planted = [Proposal(z, record, text, text, GIVEN) for z, (text, record) in zip(codes, texts.items(), strict=True)]
         self.queue.extend(planted)
         self.planted += len(planted)
@@ -193,6 +196,7 @@ class LatentSampler(BaseSampler):
         if self.features is not None and not math.isnan(one.rank):
             self.prints[one.key] = self.features([record])[0]
         self.fresh.append(one)
+        self.records[one.key] = record
 
     def warm(self, done: Sequence[Known]) -> None:
         """Take over an earlier run, in the order of its calls, and tune on its elites as that run had."""
@@ -224,6 +228,7 @@ class LatentSampler(BaseSampler):
             self._anew()
         else:
             self._tune(elites)
+        self.records.clear()
 
     def _tune(self, elites: Sequence[Scored]) -> None:
         known = [s for s in elites if s.key in self.tokens]
@@ -250,10 +255,12 @@ class LatentSampler(BaseSampler):
 
     def _encode(self, scored: Sequence[Scored]) -> None:
         # Seeds from outside may have no code; they are scored but not searched around.
-        batch, places = self.representation.able([self.representation.domain.parse(one.text) for one in scored])
+        parse = self.representation.domain.parse
+        batch, places = self.representation.able([self.records[one.key] if one.key in self.records else parse(one.text) for one in scored])
         if batch is None or batch.target is None:
             return
-        codes = self.base.modes(batch)
+        with quick(self.base.model.device):
+            codes = self.base.modes(batch).float()
         for row, place in enumerate(places):
             key = scored[place].key
             self.pool.codes[key] = codes[row]
@@ -268,7 +275,7 @@ class LatentSampler(BaseSampler):
         """Queue a batch of proposals: draw, drop what is not accepted, let the surrogate choose."""
         recipe = self.recipe
         if self.tuner is not None and not self.tuner.replay:
-            self.tuner.remember(2048)
+            self.tuner.remember(2048, self.longest_given)
         elites = [] if self._early() else self._elites()
         codes, sequences = self._codes(elites), [self.tokens[s.key] for s in elites]
         gp = self._surrogate() if elites else None

@@ -10,10 +10,12 @@ from torch import Tensor
 
 from molvae.dataset.batches import pad_rows
 from molvae.model import VAE
+from molvae.nn.precision import quick
 from molvae.sample import noised
 from molvae.search.pool import rank_weights
 
 ELITE_ROWS, REPLAY_ROWS = 48, 16
+BEYOND = 1.5  # longest draw while tuning, in units of the longest of the model as it was
 
 
 class Tuner:
@@ -33,13 +35,20 @@ class Tuner:
     def _optimiser(self) -> torch.optim.Adam:
         return torch.optim.Adam(self.parameters, lr=self.rate, betas=(0.9, 0.99))
 
-    def remember(self, count: int) -> None:
-        """Draw the sequences that stand for what the model knew."""
+    def remember(self, count: int, least: int = 0) -> None:
+        """Draw the sequences that stand for what the model knew; nothing much longer than they, or than ``least`` tokens, is drawn from now on.
+
+        Tuned on elites that grow, a decoder writes longer ones still: records far outside of its training data, at a cost that follows their length.
+        """
         width = self.model.latent.width
         for _ in range(0, count, 512):
             z = torch.randn(512, width, generator=self.generator)
-            drawn = self.model.draw(z, 1.0, generator=self.generator)
+            with quick(self.model.device):
+                drawn = self.model.draw(z, 1.0, generator=self.generator)
             self.replay += [ids for ids, ended in zip(drawn.tokens, drawn.finished, strict=True) if ended and ids]
+        if self.replay:
+            longest = max(least, *(len(ids) for ids in self.replay))
+            self.model.longest = min(self.model.longest, round(BEYOND * longest) + 1)  # the end mark takes a place
 
     def reset(self) -> None:
         """Back to the model as it was."""
@@ -59,7 +68,7 @@ class Tuner:
             level[torch.rand(len(rows), generator=self.generator) < 1 / 3] = 1.0
             level[len(chosen) :] = 1.0  # the replayed sequences have no code at hand
             z = noised(torch.cat([codes[chosen], torch.zeros(len(again), codes.shape[1])]), level, self.generator)
-            with torch.enable_grad():
+            with torch.enable_grad(), quick(self.model.device):
                 loss = self.model.nll(z, level, pad_rows(rows)).mean()
             self.optimiser.zero_grad()
             loss.backward()

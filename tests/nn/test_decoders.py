@@ -11,11 +11,13 @@ from torch import nn
 
 from molvae.dataset.batches import pad_tokens
 from molvae.errors import MolvaeError
+from molvae.nn import precision
 from molvae.nn.condition import Budget
 from molvae.nn.decoders import Context, Decoder, RecurrentDecoder, _chosen, shift
 from molvae.nn.transformer import TransformerDecoder
 from molvae.records import TokenBatch
 from molvae.tokens import BEGIN, END, PAD
+from molvae.train import pick_precision
 
 KINDS = ["gru", "transformer"]
 
@@ -46,6 +48,31 @@ def test_shift_places_the_marks():
     read, write = shift(TokenBatch(torch.tensor([[5, 6, 0], [7, 8, 9]]), torch.tensor([2, 3])))
     assert read.tolist() == [[BEGIN, 5, 6, PAD], [BEGIN, 7, 8, 9]]
     assert write.tolist() == [[5, 6, END, PAD], [7, 8, 9, END]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("budget", [True, False])
+def test_quick_products_are_of_the_same_model(budget, kind, monkeypatch):
+    """Logits of a running decode with bfloat16 products, rows dropped on the way, are the exact ones but for rounding."""
+    monkeypatch.setattr(precision, "computes_in_bfloat16", lambda kind: True)
+    decoder, context = decoder_of(budget, kind), context_of(40)
+    exact = decoder.stream(context)
+    tokens = torch.randint(3, 11, (12, 40), generator=torch.Generator().manual_seed(0))
+    tokens[0] = BEGIN
+    with precision.quick(context.code.device):
+        quick = decoder.stream(context)
+    for step in range(12):
+        row = tokens[step]
+        wanted = exact.step(row)
+        with precision.quick(context.code.device):
+            found = quick.step(row)
+        assert found.dtype == torch.float32
+        assert not torch.equal(found, wanted)
+        torch.testing.assert_close(found, wanted, rtol=0.05, atol=0.1)
+        if step == 5:
+            tokens, kept = tokens[:, 10:], torch.arange(40) >= 10
+            exact.keep(kept)
+            quick.keep(kept)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -192,3 +219,21 @@ def test_temperature_zero_is_deterministic_and_seeds_fix_draws(kind):
     one, two = (decoder.draw(context, generator=torch.Generator().manual_seed(5)).tokens for _ in range(2))
     assert one == two
     assert one != decoder.draw(context, generator=torch.Generator().manual_seed(6)).tokens
+
+
+def test_bfloat16_is_taken_where_the_processor_computes_in_it(monkeypatch):
+    able = {"avx512_bf16": False, "amx_bf16": False}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    assert not precision.computes_in_bfloat16("cpu")
+    assert pick_precision("auto", "cpu") == "32-true"
+    with precision.quick(torch.device("cpu")):
+        assert not torch.is_autocast_enabled("cpu")
+    for name in able:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda name=name: able | {name: True}, raising=False)
+        assert pick_precision("auto", "cpu") == "bf16-mixed"
+        assert pick_precision("32-true", "cpu") == "32-true"
+        with precision.quick(torch.device("cpu")):
+            assert torch.get_autocast_dtype("cpu") == torch.bfloat16
+            assert torch.is_autocast_enabled("cpu")
+    assert precision.computes_in_bfloat16("cuda")
+    assert not precision.computes_in_bfloat16("mps")

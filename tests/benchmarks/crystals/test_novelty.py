@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -57,18 +58,41 @@ def test_shares_by_hand() -> None:
     assert found["median_e_hull"] == pytest.approx(0.05)
 
 
-def test_rows_are_judged_in_the_order_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Fake:
-        @staticmethod
-        def run(texts: list[str], plan: object) -> list[tuple[int, StabilityRow]]:
-            values = {"coverage": "good", "e_hull": 0.2, "rms": 0.0}
-            found = [(at, StabilityRow("unstable", "", values | {"relaxed": text})) for at, text in enumerate(texts)]
-            return [*found[::-1][:-1], (0, StabilityRow("failed", "why", values | {"relaxed": "", "e_hull": math.nan}))]
+class FakeStability:
+    """Says what it is told of each crystal, in reverse order, the first of them failed; stops after so many."""
 
-    monkeypatch.setattr(novelty, "STABILITY", Fake)
-    found = novelty.relaxed([SALT.text, OTHER.text, OTHER_TYPE.text], "hull.json", 1)
+    def __init__(self, most: int = 100) -> None:
+        self.most, self.asked = most, list[str]()
+
+    def run(self, texts: list[str], plan: object) -> Iterator[tuple[int, StabilityRow]]:
+        self.asked += texts
+        values = {"coverage": "good", "e_hull": 0.2, "rms": 0.0, "seconds": 1.0}
+        for at in reversed(range(len(texts))):
+            if self.most == 0:
+                raise KeyboardInterrupt
+            self.most -= 1
+            failed = texts[at] == SALT.text
+            yield at, StabilityRow("failed" if failed else "unstable", "", values | {"relaxed": "" if failed else texts[at]})
+
+
+def test_rows_are_judged_in_the_order_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(novelty, "STABILITY", FakeStability())
+    found = novelty.relaxed([SALT.text, OTHER.text, OTHER_TYPE.text], "hull.json", 1, tmp_path / "rows.jsonl")
     assert [one.crystal for one in found] == [None, OTHER, OTHER_TYPE]
     assert [one.close for one in found] == [False] * 3
+
+
+def test_relaxing_goes_on_where_it_was_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    texts, journal = [SALT.text, OTHER.text, OTHER_TYPE.text], tmp_path / "rows.jsonl"
+    monkeypatch.setattr(novelty, "STABILITY", FakeStability(2))
+    with pytest.raises(KeyboardInterrupt):
+        novelty.relaxed(texts, "hull.json", 1, journal)
+    again = FakeStability()
+    monkeypatch.setattr(novelty, "STABILITY", again)
+    assert [one.crystal for one in novelty.relaxed(texts, "hull.json", 1, journal)] == [None, OTHER, OTHER_TYPE]
+    assert again.asked == [SALT.text]
+    with pytest.raises(ValueError, match="other crystals"):
+        novelty.relaxed(texts[::-1], "hull.json", 1, journal)
 
 
 def test_volumes_of_elements_add_up() -> None:
