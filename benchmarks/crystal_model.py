@@ -3,8 +3,8 @@
 All on rows that training never saw, grouped by reduced formula. A held-out crystal is taken as its Wyckoff text says it, whose round trip
 ``benchmarks/crystal_representation.py`` measures. Property optimisation follows CDVAE's protocol: 100 held-out starts, ten crystals for each,
 the best of them judged by CDVAE's own property net; where CDVAE follows the gradient of its predictor, here Optuna searches around the start
-by the model's own head, so the net is never asked during the search. Needs the wheels of the property nets (fetched by pip or from
-$MOLVAE_WHEELS).
+by the model's own head, for ten different compositions, so the net is never asked during the search. Needs the wheels of the property nets
+(fetched by pip or from $MOLVAE_WHEELS).
 """
 
 from __future__ import annotations
@@ -145,7 +145,8 @@ def optimise(model: Model, texts: Sequence[str], options: argparse.Namespace) ->
     proposed: list[list[Crystal | None]] = []
     for at, text in enumerate(texts[: options.starts]):
         objective = Objective.of(minimize=label)
-        found = model.optimize(objective, budget=options.budget, keep=10, seeds=(text,), seed=options.seed + at)
+        # One crystal of each composition: the head errs alike on all of a composition, so ten of one are one guess.
+        found = model.optimize(objective, budget=options.budget, keep=10, seeds=(text,), seed=options.seed + at, per_group=1)
         best = read([c.text for c in found.candidates[:10]])
         proposed.append([*best, *[None] * (10 - len(best))])
     rates = optimisation(proposed, PropertyNet(options.data))

@@ -110,7 +110,9 @@ def optimize(
     budget: Annotated[int, typer.Option(min=1, help="Distinct records to score.")] = 1000,
     sampler: Annotated[str, typer.Option(help="auto or local (ours), or Optuna's cmaes, tpe, gp, nsga2, random.")] = "auto",
     seeds: Annotated[list[str] | None, typer.Option(metavar="FILE|TEXT", help=_SEEDS)] = None,
-    per_scaffold: Annotated[int, typer.Option(min=0, help="Most candidates with one scaffold; 0 for no limit.")] = 0,
+    per_scaffold: Annotated[
+        int, typer.Option(min=0, help="Most candidates with one scaffold, of crystals with one formula; 0 for no limit.")
+    ] = 0,
     batch: Annotated[int, typer.Option(min=1, help="Records asked for at a time.")] = 64,
     novel: Annotated[bool, typer.Option("--novel", help="None of the training data.")] = False,
     verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Score only what passes the verdict.")] = True,
