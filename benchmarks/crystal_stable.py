@@ -70,7 +70,6 @@ SOURCES: dict[str, Callable[[Model, Sequence[Crystal], int, int], list[str]]] = 
     "decorations": of_decorations,
     "training": of_training,
 }
-CONTROLS = ("decorations", "training")
 
 
 def rows_of(found: dict[str, dict[str, Any]], reference: str) -> list[Row]:
@@ -86,14 +85,22 @@ def rows_of(found: dict[str, dict[str, Any]], reference: str) -> list[Row]:
     return rows
 
 
+def counts(text: str) -> list[int]:
+    """Numbers separated by commas. Raises ValueError."""
+    found = [int(part) for part in text.split(",")]
+    if min(found) < 1:
+        raise ValueError(f"{min(found)} crystals; wanted at least 1")
+    return found
+
+
 def main(arguments: list[str]) -> None:
     """Runs the sources one after the other, each kept in the working folder, and writes the result."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.crystal_stable", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--model", default="mp20", help="shipped model or checkpoint folder (default mp20)")
     parser.add_argument("--store", type=Path, required=True, help="the prepared data set that the model was trained on")
     parser.add_argument("--reference", type=Path, required=True, help="a hull made by 'molvae hull build'")
-    parser.add_argument("--count", type=int, default=1000, help="crystals of each source (default 1000)")
-    parser.add_argument("--controls", type=int, default=0, help="crystals of each control (default as many)")
+    words = "crystals of each source, in their order, the last number for all that follow (default 1000)"
+    parser.add_argument("--count", type=counts, default="1000", metavar="N[,N...]", help=words)
     parser.add_argument("--sources", default=",".join(SOURCES), help=f"of {', '.join(SOURCES)} (default all)")
     parser.add_argument("--workers", type=int, default=2, help="processes that relax (default 2)")
     parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "stable", help="working folder (default runs/stable)")
@@ -111,8 +118,7 @@ def main(arguments: list[str]) -> None:
     weights = hashlib.sha256((model.path / "weights.safetensors").read_bytes()).hexdigest()[:8]
     known: list[Crystal] = []
     found: dict[str, dict[str, Any]] = {}
-    for name in names:
-        count = options.controls if options.controls and name in CONTROLS else options.count
+    for name, count in zip(names, [*options.count, *options.count[-1:] * len(names)], strict=False):
         path = options.folder / f"{model.name}-{weights}-{name}-{options.reference.stem}-{count}-seed{options.seed}.json"
         if not path.exists():
             known = known or [parse(text) for text in store.texts("text", store.rows("train"))]

@@ -125,12 +125,15 @@ def test_the_whole_pipeline(crystal_run: Path, tmp_path: Path, monkeypatch: pyte
     pd.DataFrame(table).to_csv(tmp_path / "known.csv", index=False)
     STABILITY.build([tmp_path / "known.csv"], [], "small", tmp_path / "hull.json")
     options = ["--store", str(crystal_run.parent / "store"), "--model", str(crystal_run), "--reference", str(tmp_path / "hull.json")]
-    crystal_stable.main([*options, "--count", "2", "--workers", "1", "--folder", str(tmp_path / "work")])
+    crystal_stable.main([*options, "--count", "2,1", "--workers", "1", "--folder", str(tmp_path / "work")])
     found = json.loads((tmp_path / "crystal_stable.json").read_text(encoding="utf-8"))
     assert set(found["results"]["sources"]) == {"model", "decorations", "training"}
     assert found["results"]["reference"] == {"name": "small", "source": "known.csv"}
     assert found["results"]["sources"]["training"]["new"] == 0.0
-    assert all(one["count"] == 2 for one in found["results"]["sources"].values())
+    assert [one["count"] for one in found["results"]["sources"].values()] == [2, 1, 1]
     assert len(found["rows"]) == 9
     with pytest.raises(SystemExit):
         crystal_stable.main([*options, "--sources", "none"])
+    for count in ("0", "2,many"):
+        with pytest.raises(SystemExit):
+            crystal_stable.main([*options, "--count", count])
