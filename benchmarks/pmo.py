@@ -127,7 +127,7 @@ def collect(options: argparse.Namespace, arguments: list[str]) -> None:
     counted = f"AUC top-10 where what fails the product's verdict counts 0, sum of {len(found)} tasks"
     rows.append(Row(counted, kept_total, f"{kept_total / total:.1%} of the sum above; no published system reports it"))
     seconds = [r["seconds"] - r["scorer_seconds"] for runs in found.values() for r in runs]
-    how = f"{options.workers} search process(es)"
+    how = f"{len(found)} tasks; {options.workers} search process(es)"
     rows.append(Row("minutes a run without the scorer, mean", sum(seconds) / len(seconds) / 60, how, 1))
     rows.append(Row("minutes a run without the scorer, longest", max(seconds) / 60, how, 1))
     payload = {"runs": found, "definition": options.definition, "verdict": options.verdict, "workers": options.workers}

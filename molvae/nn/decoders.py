@@ -227,12 +227,14 @@ class _Stream:
 
     def _first(self, token: Tensor) -> Tensor:
         """What the first layer's gates read (n, 3H)."""
+        gates: Tensor
         if self.table is not None:
-            return self.table[token]
-        x: Tensor = self.decoder.embed(token).float()
-        if self.remaining is not None:
-            x = x + self.remaining.step(token)
-        gates: Tensor = self.layers[0].from_input(x)
+            gates = self.table[token]
+        else:
+            x = self.decoder.embed(token).float()
+            if self.remaining is not None:
+                x = x + self.remaining.step(token)
+            gates = self.layers[0].from_input(x)
         return gates
 
     def keep(self, rows: Tensor) -> None:

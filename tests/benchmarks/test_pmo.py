@@ -9,11 +9,16 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rdkit import Chem
+from rdkit.Chem import QED
 
+import molvae
 from benchmarks import pmo as benchmark
 from benchmarks.support import pmo, record
 from benchmarks.support.pmo_published import PUBLISHED, SCREENING, SUMS, SYSTEMS
-from molvae.domains.molecules.oracles import PMO_TASKS
+from benchmarks.support.tasks import search_side_by_side
+from molvae.domains.molecules.oracles import GUACAMOL, PMO_TASKS
+from molvae.search import Settings
 
 # --- area under the curve ---------------------------------------------------------------------------------------------------------------
 
@@ -123,5 +128,22 @@ def test_runs_are_collected_with_what_fails_the_verdict_counted_and_as_nothing(t
     assert rows["AUC top-10, sum of 2 tasks"]["value"] == pytest.approx(1.4)
     assert rows["AUC top-10 where what fails the product's verdict counts 0, sum of 2 tasks"]["value"] == pytest.approx(1.2)
     assert rows["minutes a run without the scorer, mean"]["value"] == pytest.approx(2.5)
+    assert rows["minutes a run without the scorer, longest"]["value"] == pytest.approx(4.0)
+    with pytest.raises(SystemExit, match="no runs"):  # those of several processes have names of their own
+        benchmark.main(["--collect", "--folder", str(tmp_path), "--workers", "2"])
     assert "NF-BO 0.649" in rows["AUC top-10, jnk3"]["published"]
     assert "25% have a structural alert" in rows["AUC top-10, qed"]["published"]
+
+
+@pytest.mark.slow
+def test_two_processes_spend_one_budget(model: molvae.Model) -> None:
+    if GUACAMOL.found() is None:
+        pytest.skip(f"{GUACAMOL.file} is not at hand")
+    found = search_side_by_side("qed", model, Settings(40, 0), workers=2)
+    assert (len(found.pool), found.stopped) == (40, "budget")
+    assert len({one.key for one in found.pool}) == 40
+    # The task's own score, not a desirability made of it.
+    assert {one.text: pytest.approx(one.score) for one in found.pool} == {
+        one.text: QED.qed(Chem.MolFromSmiles(one.text)) for one in found.pool
+    }
+    assert 0 < found.scorer_seconds < found.seconds
