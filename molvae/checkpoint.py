@@ -140,7 +140,9 @@ def _read_json(path: Path, name: str) -> dict[str, Any]:
     try:
         values = json.loads((path / name).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise CheckpointError(path, f"{name} is missing; this is no checkpoint, or a copy of it was cut short") from None
+        raise CheckpointError(
+            path, f"{name} is missing; this is no checkpoint, or a copy of it was cut short: give a folder that 'molvae train' wrote"
+        ) from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise CheckpointError(path, f"{name} is not readable ({error}); get a fresh copy") from error
     if not isinstance(values, dict):

@@ -203,7 +203,7 @@ def interpolate(
     context: typer.Context,
     start: Annotated[str, typer.Argument(metavar="A", help="The first record.")],
     end: Annotated[str, typer.Argument(metavar="B", help="The second record.")],
-    steps: Annotated[int, typer.Option(help="Points on the way, both ends included.")] = 11,
+    steps: Annotated[int, typer.Option(min=2, help="Points on the way, both ends included.")] = 11,
     model: ModelName = DEFAULT_MODEL,
     out: Outputs = None,
 ) -> None:
