@@ -80,7 +80,7 @@ def rows_of(found: dict[str, dict[str, Any]], reference: str) -> list[Row]:
         rows.append(Row(f"stable, unique and new, {WORDS[name]}, %", 100 * one["sun"], f"{one['count']} crystals; hull {reference}", 1))
         beside = f"coverage: {covered}; {one['failed']} failed; median {one['median_e_hull']:.3f} eV/atom above the hull"
         rows.append(Row(f"within 0.1 eV/atom of a well known hull, {WORDS[name]}, %", 100 * one["stable"], beside, 1))
-        what = f"unique {one['unique']:.1%}, new {one['new']:.1%}"
+        what = f"unique {one['unique']:.1%}, new {one['new']:.1%}; all three {one['close_unique_new']:.1%}"
         rows.append(Row(f"within 0.1 eV/atom of what is known of the hull, {WORDS[name]}, %", 100 * one["close"], what, 1))
     return rows
 

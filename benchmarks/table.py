@@ -40,7 +40,7 @@ HEADLINES: Mapping[str, tuple[str, ...]] = {
     "crystal_perov5_predict": ("structure prediction",),
     "crystal_mp20": CRYSTALS,
     "crystal_mp20_predict": ("structure prediction",),
-    "crystal_stable": ("stable, unique and new", "within 0.1 eV/atom of a well"),
+    "crystal_stable": ("stable, unique and new", "within 0.1 eV/atom"),
     "crystal_speed": ("training", "drawing", "relaxations"),
     "crystal_stability": ("MAE of formation",),
     "preparation": ("preparation, peak memory",),
