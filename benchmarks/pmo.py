@@ -18,6 +18,7 @@ import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,8 @@ def name_of(task: str, seed: int, options: argparse.Namespace) -> str:
 def run(task: str, seed: int, model: Model, options: argparse.Namespace) -> dict[str, Any]:
     """One search; its figures and its best hundred molecules with what the verdict and the alerts say of them."""
     started = sum(os.times()[:4])  # this process and the search processes that ended
-    if options.workers > 1:
-        settings = Settings(options.budget, seed)
-        done = search_side_by_side(task, model, settings, options.definition, verdict=options.verdict, workers=options.workers)
-    else:
-        done = search(task, model, Settings(options.budget, seed), options.definition, verdict=options.verdict)
+    find = partial(search_side_by_side, workers=options.workers) if options.workers > 1 else search
+    done = find(task, model, Settings(options.budget, seed), options.definition, verdict=options.verdict)
     scored = list(done.pool)
     scores = [s.score for s in scored]
     passed = [s.score if model.validator.verdict(model.domain.parse(s.text)).ok else 0.0 for s in scored]

@@ -1,4 +1,4 @@
-"""Where matrix products may run in bfloat16: on hardware that multiplies in it, which is several times faster there and slower elsewhere."""
+"""Where matrix products may run in bfloat16: on hardware that multiplies in it, which is faster there and slower elsewhere."""
 
 from __future__ import annotations
 
