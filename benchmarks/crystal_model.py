@@ -32,7 +32,8 @@ from benchmarks.crystals.property_net import PropertyNet
 from benchmarks.crystals.published import beside
 from benchmarks.crystals.settings import SETTINGS
 from benchmarks.crystals.validity import validity
-from benchmarks.support.record import Row, command_line, write_result
+from benchmarks.support.journal import Journal, weights_hash
+from benchmarks.support.record import ROOT, Row, command_line, write_result
 from benchmarks.support.terminal import show
 from molvae.api import Model
 from molvae.dataset import Store
@@ -140,15 +141,15 @@ def cover(model: Model, texts: Sequence[str], options: argparse.Namespace) -> Fo
 
 
 def optimise(model: Model, texts: Sequence[str], options: argparse.Namespace) -> Found:
-    """CDVAE's property optimisation, with Optuna in the loop."""
-    label = SETTINGS[options.data].label
-    proposed: list[list[Crystal | None]] = []
-    for at, text in enumerate(texts[: options.starts]):
-        objective = Objective.of(minimize=label)
+    """CDVAE's property optimisation, with Optuna in the loop. Each start is kept in the working folder when it is done."""
+    objective = Objective.of(minimize=SETTINGS[options.data].label)
+    starts = texts[: options.starts]
+    kept = Journal(options.folder / f"{model.name}-{weights_hash(model)}-budget{options.budget}-seed{options.seed}.jsonl", starts)
+    for at in kept.left:
         # One crystal of each composition: the head errs alike on all of a composition, so ten of one are one guess.
-        found = model.optimize(objective, budget=options.budget, keep=10, seeds=(text,), seed=options.seed + at, per_group=1)
-        best = read([c.text for c in found.candidates[:10]])
-        proposed.append([*best, *[None] * (10 - len(best))])
+        found = model.optimize(objective, budget=options.budget, keep=10, seeds=(starts[at],), seed=options.seed + at, per_group=1)
+        kept.add(at, [c.text for c in found.candidates[:10]])
+    proposed = [read([*best, *[None] * (10 - len(best))]) for best in kept.all()]
     rates = optimisation(proposed, PropertyNet(options.data))
     rows = [
         Row(f"property optimisation, {name}, {options.data}", rate, beside("optimisation", options.data, name))
@@ -230,6 +231,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--guidance", type=float, default=1.0, help="strength of the targets (default 1)")
     parser.add_argument("--starts", type=int, default=100, help="starts of the optimisation (default 100)")
     parser.add_argument("--budget", type=int, default=200, help="crystals that the head judges for each start (default 200)")
+    words = "where the optimisation keeps what it has finished (default runs/optimise)"
+    parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "optimise", help=words)
     parser.add_argument("--fingerprinted", type=int, default=2000, help="draws for the coverage (default 2000)")
     parser.add_argument("--held-out", type=int, default=0, help="held-out crystals to take, at random, 0 for all (default 0)")
     parser.add_argument("--compositions", type=int, default=200, help="to predict structures of (default 200)")

@@ -10,7 +10,6 @@ relaxed crystals and against the training crystals. ``molvae hull build`` makes 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -24,6 +23,7 @@ import torch
 import molvae
 from benchmarks.crystals.decorations import decorations
 from benchmarks.crystals.novelty import relaxed, summary
+from benchmarks.support.journal import weights_hash
 from benchmarks.support.record import ROOT, Row, command_line, write_result
 from benchmarks.support.terminal import show
 from molvae.api import Model
@@ -114,12 +114,10 @@ def main(arguments: list[str]) -> None:
     model, store = molvae.load(options.model), Store.open(options.store)
     reference = Reference.open(str(options.reference))
     options.folder.mkdir(parents=True, exist_ok=True)
-    # A model that was trained again keeps its name, not its weights.
-    weights = hashlib.sha256((model.path / "weights.safetensors").read_bytes()).hexdigest()[:8]
     known: list[Crystal] = []
     found: dict[str, dict[str, Any]] = {}
     for name, count in zip(names, [*options.count, *options.count[-1:] * len(names)], strict=False):
-        path = options.folder / f"{model.name}-{weights}-{name}-{options.reference.stem}-{count}-seed{options.seed}.json"
+        path = options.folder / f"{model.name}-{weights_hash(model)}-{name}-{options.reference.stem}-{count}-seed{options.seed}.json"
         if not path.exists():
             known = known or [parse(text) for text in store.texts("text", store.rows("train"))]
             texts = SOURCES[name](model, known, count, options.seed)

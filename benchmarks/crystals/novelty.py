@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.support.journal import Journal
 from molvae.domains.crystals import Crystal
 from molvae.domains.crystals.identity import matches
 from molvae.domains.crystals.stability.service import STABILITY
@@ -46,35 +46,19 @@ class Judged:
 def relaxed(texts: Sequence[str], reference: str, workers: int, journal: Path) -> list[Judged]:
     """Each crystal relaxed by CHGNet and placed against the reference, as ``molvae stability --relax`` does it, in the order given.
 
-    journal: a line of JSON for each that is done, written at once; those in it already are not done again.
+    journal: a file that keeps each as it is done; those in it already are not done again.
     """
     plan = StabilityPlan(reference, relax=True, threshold=CLOSE, workers=workers)
-    done = _read(journal, texts)
-    left = [at for at in range(len(texts)) if at not in done]
-    with journal.open("a", encoding="utf-8") as file:
-        for place, row in STABILITY.run([texts[at] for at in left], plan):
-            line = {"at": left[place], "text": texts[left[place]], "verdict": row.verdict, "values": {k: row.values[k] for k in KEPT}}
-            file.write(json.dumps(line) + "\n")
-            file.flush()
-            done[left[place]] = line
-    return [_judged(done[at]) for at in range(len(texts))]
+    kept = Journal(journal, texts)
+    left = kept.left
+    for place, row in STABILITY.run([texts[at] for at in left], plan):
+        kept.add(left[place], {"verdict": row.verdict, **{name: row.values[name] for name in KEPT}})
+    return [_judged(one) for one in kept.all()]
 
 
-def _read(journal: Path, texts: Sequence[str]) -> dict[int, dict[str, Any]]:
-    """The finished ones by place. ValueError: the journal is of other crystals."""
-    done: dict[int, dict[str, Any]] = {}
-    for text in journal.read_text(encoding="utf-8").splitlines() if journal.exists() else ():
-        line = json.loads(text)
-        if line["at"] >= len(texts) or texts[line["at"]] != line["text"]:
-            raise ValueError(f"{journal} holds other crystals than are asked for; move it away")
-        done[line["at"]] = line
-    return done
-
-
-def _judged(line: Mapping[str, Any]) -> Judged:
-    values: Mapping[str, Any] = line["values"]
-    text = values["relaxed"]
-    return Judged(parse(text) if text else None, line["verdict"], str(values["coverage"]), float(values["e_hull"]), float(values["rms"]))
+def _judged(one: Mapping[str, Any]) -> Judged:
+    text = one["relaxed"]
+    return Judged(parse(text) if text else None, one["verdict"], str(one["coverage"]), float(one["e_hull"]), float(one["rms"]))
 
 
 class Seen:

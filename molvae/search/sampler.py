@@ -71,7 +71,7 @@ class LatentSampler(BaseSampler):
         features: Features | None = None,
     ) -> None:
         self.recipe, self.accept, self.features = recipe, accept, features
-        self.start, self.planted = recipe.start, 0
+        self.start, self.planted, self.longest_given = recipe.start, 0, 0
         self.since = 0  # call after which the search started anew
         self.representation = sampler.representation
         self.generator = torch.Generator().manual_seed(seed)
@@ -121,8 +121,9 @@ class LatentSampler(BaseSampler):
                 texts[text] = record
         batch, places = self.representation.able(list(texts.values()))
         codes = torch.zeros(len(texts), self.base.model.latent.width)  # what has no code is scored, but not searched around
-        if batch is not None:
+        if batch is not None and batch.target is not None:
             codes[places] = self.base.modes(batch)
+            self.longest_given = max(self.longest_given, int(batch.target.lengths.max()))
         planted = [Proposal(z, record, text, text, GIVEN) for z, (text, record) in zip(codes, texts.items(), strict=True)]
         self.queue.extend(planted)
         self.planted += len(planted)
@@ -274,7 +275,7 @@ class LatentSampler(BaseSampler):
         """Queue a batch of proposals: draw, drop what is not accepted, let the surrogate choose."""
         recipe = self.recipe
         if self.tuner is not None and not self.tuner.replay:
-            self.tuner.remember(2048)
+            self.tuner.remember(2048, self.longest_given)
         elites = [] if self._early() else self._elites()
         codes, sequences = self._codes(elites), [self.tokens[s.key] for s in elites]
         gp = self._surrogate() if elites else None

@@ -15,6 +15,7 @@ from molvae.sample import noised
 from molvae.search.pool import rank_weights
 
 ELITE_ROWS, REPLAY_ROWS = 48, 16
+BEYOND = 1.5  # longest draw while tuning, in units of the longest of the model as it was
 
 
 class Tuner:
@@ -34,14 +35,20 @@ class Tuner:
     def _optimiser(self) -> torch.optim.Adam:
         return torch.optim.Adam(self.parameters, lr=self.rate, betas=(0.9, 0.99))
 
-    def remember(self, count: int) -> None:
-        """Draw the sequences that stand for what the model knew."""
+    def remember(self, count: int, least: int = 0) -> None:
+        """Draw the sequences that stand for what the model knew; nothing much longer than they, or than ``least`` tokens, is drawn from now on.
+
+        Tuned on elites that grow, a decoder writes longer ones still: records far outside of its training data, at a cost that follows their length.
+        """
         width = self.model.latent.width
         for _ in range(0, count, 512):
             z = torch.randn(512, width, generator=self.generator)
             with quick(self.model.device):
                 drawn = self.model.draw(z, 1.0, generator=self.generator)
             self.replay += [ids for ids, ended in zip(drawn.tokens, drawn.finished, strict=True) if ended and ids]
+        if self.replay:
+            longest = max(least, *(len(ids) for ids in self.replay))
+            self.model.longest = min(self.model.longest, round(BEYOND * longest) + 1)  # the end mark takes a place
 
     def reset(self) -> None:
         """Back to the model as it was."""

@@ -163,6 +163,22 @@ def test_tuning_raises_the_likelihood_of_elites_in_a_copy(model: molvae.Model):
     assert float(tuner.model.nll(z, 1.0, batch).mean()) == pytest.approx(first, abs=1e-5)
 
 
+def test_nothing_longer_than_the_model_itself_writes_is_drawn_while_tuning(model: molvae.Model):
+    tuner = Tuner(model.vae, 3e-3, torch.Generator().manual_seed(0))
+    tuner.remember(512)
+    longest = max(len(ids) for ids in tuner.replay)
+    assert longest < tuner.model.longest == round(1.5 * longest) + 1 < model.vae.longest
+    (long,) = model.representation.targets([model.domain.parse("C" * 60)]).tokens.tolist()
+    assert len(long) >= tuner.model.longest
+    for given, ended in ((tuner.replay[0], True), (long, False)):
+        drawn = tuner.model.draw(torch.zeros(1, 16), 1.0, temperature=0.0, prefix=pad_rows([given]))
+        assert drawn.finished == [ended]
+    # Records that the user brings along may be longer.
+    other = Tuner(model.vae, 3e-3, torch.Generator().manual_seed(0))
+    other.remember(512, len(long))
+    assert other.model.longest == min(model.vae.longest, round(1.5 * len(long)) + 1) > len(long)
+
+
 def test_codes_are_quantiles_of_the_prior_in_the_search_space():
     z = torch.tensor([0.0, 1.0, -2.5, 9.0])
     found = point(z)

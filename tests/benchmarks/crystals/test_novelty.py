@@ -91,7 +91,7 @@ def test_relaxing_goes_on_where_it_was_stopped(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(novelty, "STABILITY", again)
     assert [one.crystal for one in novelty.relaxed(texts, "hull.json", 1, journal)] == [None, OTHER, OTHER_TYPE]
     assert again.asked == [SALT.text]
-    with pytest.raises(ValueError, match="other crystals"):
+    with pytest.raises(ValueError, match="other records"):
         novelty.relaxed(texts[::-1], "hull.json", 1, journal)
 
 
