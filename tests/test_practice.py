@@ -10,7 +10,8 @@ from molvae import build
 from molvae.api import Model
 from molvae.config import override
 from molvae.domains.crystals.structure import of_structure, parse
-from molvae.domains.crystals.vary import vary
+from molvae.domains.crystals.vary import FRESH, MOVED, REACH, vary
+from molvae.domains.crystals.wyckoff import STEPS
 from molvae.errors import ConfigError, UsageError
 from molvae.practice import Practice, relatives
 from molvae.representation import Labels, Representation
@@ -37,9 +38,24 @@ def test_a_relative_keeps_group_and_letters_and_can_be_read() -> None:
         assert parse(made.text) == made
         assert made.group == old.group
         assert [o.letter for o in made.description.orbits] == [o.letter for o in old.description.orbits]
+        assert list(made.description.orbits) == sorted(made.description.orbits)
         assert len({o.number for o in made.description.orbits}) == len({o.number for o in old.description.orbits})
         changed += made != old
     assert changed > 15 * len(TEXTS)
+
+
+def test_coordinates_stay_move_a_little_or_are_anywhere() -> None:
+    old, rng = parse("sg1@aC:00.24:00.24:00.24@aO:20.05:30.07:40.11|20.11/24.24/24.24^24.00^24.00^24.00"), np.random.default_rng(0)
+    steps = old.description.orbits[1].steps
+    numbers, reach = {o.number for o in old.description.orbits}, []
+    for _ in range(2000):
+        orbits = vary(old, rng).description.orbits
+        if {o.number for o in orbits} == numbers:
+            off = np.subtract(next(o.steps for o in orbits if o.number == 8), steps) % STEPS
+            reach.append(int(np.minimum(off, STEPS - off).max()))
+    unmoved, anywhere = np.mean(np.array(reach) == 0), np.mean(np.array(reach) > 5 * REACH)
+    assert unmoved == pytest.approx(1 - MOVED - FRESH, abs=0.08)
+    assert anywhere == pytest.approx(FRESH * (1 - (10 * REACH / STEPS) ** 3), abs=0.08)
 
 
 def test_relatives_follow_the_seed(representation: Representation[object]) -> None:

@@ -121,7 +121,7 @@ def carry_out(state: State, wish: Wish, out: Path) -> Store:
             wish.column, wish.split, wish.domain = wish.column or card.text_column, wish.split or card.split, card.domain
             wish.units = card.units
         domain = build.domain(wish.domain)
-        paths = [file for path in paths for file in files_in(path, domain.readers)]
+        paths = [file for path in paths for file in files_in(path, domain.readers, state.warn)]
         defaults = tuple(p for p in build.usual(wish.domain).condition.properties if p in domain.properties)
         return prepare(
             build.maker(wish.domain),

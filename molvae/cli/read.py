@@ -115,7 +115,7 @@ def _files(complaints: Complaints, given: str, domain: Domain[Any], column: str 
 
     folder = Path(given).is_dir()
     found: list[Entry] = []
-    for path in files_in(Path(given), domain.readers):
+    for path in files_in(Path(given), domain.readers, complaints.state.warn):
         try:
             found += _from_file(complaints, path, str(path) if folder else given, domain, column, whole)
         except DataError as error:

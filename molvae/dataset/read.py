@@ -81,16 +81,23 @@ def reader_of(path: Path, readers: Mapping[str, RecordReader]) -> RecordReader |
     return readers.get(suffix_of(path) or path.name.lower().removesuffix(".gz"))
 
 
-def files_in(path: Path, readers: Mapping[str, RecordReader]) -> list[Path]:
-    """The path itself, or of a folder all files below it that the domain reads, sorted. Raises DataError for a folder without one."""
+def files_in(path: Path, readers: Mapping[str, RecordReader], note: Callable[[str], None] | None = None) -> list[Path]:
+    """The path itself, or of a folder all files below it that the domain reads, sorted. Raises DataError for a folder without one.
+
+    note: told of tables and lists in the folder, which are read only where they are given themselves, for a folder may hold any.
+    """
     if not path.is_dir():
         return [path]
-    found = sorted(file for file in path.rglob("*") if file.is_file() and reader_of(file, readers) is not None)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    found = [file for file in files if reader_of(file, readers) is not None]
+    tables = [str(file.relative_to(path)) for file in files if file not in found and suffix_of(file) in _DELIMITED | _LISTS | _PARQUET]
+    told = ", ".join(tables[:5]) + (f" and {len(tables) - 5} more" if len(tables) > 5 else "")
     if not found:
         wanted = f"wanted some of {', '.join(sorted(readers)) or 'none'}"
-        tables = sorted(file.name for file in path.iterdir() if file.is_file() and suffix_of(file) in _DELIMITED | _LISTS | _PARQUET)
-        told = f"tables in it are read where they are given themselves: {', '.join(tables[:5])}" if tables else "or give a table"
-        raise DataError(path, f"a folder without a file to read; {wanted}, {told}")
+        hint = f"tables in it are read where they are given themselves: {told}" if tables else "or give a table"
+        raise DataError(path, f"a folder without a file to read; {wanted}, {hint}")
+    if tables and note is not None:
+        note(f"{path}: tables in a folder are not read unless they are given themselves: {told}")
     return found
 
 

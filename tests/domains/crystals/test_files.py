@@ -102,6 +102,21 @@ def test_folders_are_searched_for_what_the_domain_reads(tmp_path: Path) -> None:
         files_in(empty, READERS)
 
 
+def test_tables_in_a_folder_are_told_of(tmp_path: Path) -> None:
+    (tmp_path / "POSCAR").write_text("", encoding="utf-8")
+    (tmp_path / "deep").mkdir()
+    told: list[str] = []
+    assert files_in(tmp_path, READERS, told.append) == [tmp_path / "POSCAR"]
+    assert told == []
+    for name in ("deep/z.csv.gz", "a.tsv", "notes.md"):
+        (tmp_path / name).write_text("", encoding="utf-8")
+    assert files_in(tmp_path, READERS, told.append) == [tmp_path / "POSCAR"]
+    assert told == [f"{tmp_path}: tables in a folder are not read unless they are given themselves: a.tsv, deep/z.csv.gz"]
+    (tmp_path / "POSCAR").unlink()
+    with pytest.raises(DataError, match="given themselves: a.tsv, deep/z.csv.gz"):
+        files_in(tmp_path, READERS)
+
+
 @pytest.mark.parametrize("name", PROTOTYPES)
 def test_cif_with_symmetry_reads_back_by_pymatgen(name: str) -> None:
     structure = PROTOTYPES[name]()
