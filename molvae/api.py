@@ -153,6 +153,7 @@ class Model:
         measure: Sequence[str] = (),
         max_draws: int | None = None,
         constraints: Mapping[str, str] | None = None,
+        rank: str | None = None,
         on_progress: Callable[[int, Funnel], None] | None = None,
     ) -> Generation:
         """n candidates that pass the verdict and lie inside every target and range, or fewer and the reason (``short``). A label that the
@@ -163,7 +164,8 @@ class Model:
         measurement. seeds: texts to start from instead of the prior. level: noise level, by default 1 for the normal prior, 0.6 for
         exemplars and seeds. verify=False keeps what is valid whatever it measures, for studies of the raw model. predict=False leaves out
         the heads' predictions, which take half of the time. measure: further properties to compute. constraints: wishes that every draw fulfils
-        exactly, by the names of ``domain.constraints`` ({"composition": "LiFePO4"}). Raises UsageError, UnknownName.
+        exactly, by the names of ``domain.constraints`` ({"composition": "LiFePO4"}). rank: "drawn", as they come, or "likely", the most
+        plausible of at least 20 first (``molvae.rank``), which is how it is under constraints. Raises UsageError, UnknownName.
         """
         wanted = tuple(Target(k, *(v if isinstance(v, tuple) else (v, self.tolerance(k)))) for k, v in (targets or {}).items())
         bounds = tuple(Range(k, low, high) for k, (low, high) in (ranges or {}).items())
@@ -171,6 +173,7 @@ class Model:
             level = 0.6 if seeds or prior == "exemplars" else 1.0
         options: dict[str, Any] = {"temperature": temperature, "guidance": guidance, "level": level, "prior": prior, "seed": seed}
         options |= {"unique": unique, "novel": novel, "verify": verify, "predict": predict, "max_draws": max_draws}
+        options["rank"] = rank or ("likely" if constraints else "drawn")
         starts = (seeds,) if isinstance(seeds, str) else tuple(seeds)
         request = Request(n, wanted, bounds, tuple(needs), tuple(measure), seeds=starts, **options)
         return self.sampler.within(constraints or {}).generate(request, on_progress)

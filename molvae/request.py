@@ -42,7 +42,8 @@ class Request:
 
     level: noise level at which codes are drawn and decoded. seeds: texts whose codes are the starting points, at random levels up to ``level``,
     or, with ``around``, at exactly that level. verify: keep what is inside every target and range, by measurement or, where a property cannot
-    be computed, by its predicted mean. predict: read the heads' predictions from every candidate's code.
+    be computed, by its predicted mean. predict: read the heads' predictions from every candidate's code. rank: "drawn", in the order of the
+    draws, or "likely", the most plausible first (``molvae.rank``), of at least 20 that were accepted.
     """
 
     n: int
@@ -61,6 +62,7 @@ class Request:
     novel: bool = False
     verify: bool = True
     predict: bool = True
+    rank: str = "drawn"
     max_draws: int | None = None
 
 

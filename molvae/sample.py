@@ -18,6 +18,7 @@ from molvae.gates import Run
 from molvae.model import VAE, to_device
 from molvae.nn.decoders import Drawn
 from molvae.nn.priors import Exemplars, Prior, StandardNormal
+from molvae.rank import AMONG, DRAWN, LIKELY, ranked
 from molvae.records import Batch, Candidate, TokenBatch
 from molvae.representation import Representation
 from molvae.request import Funnel, Generation, Request
@@ -130,12 +131,15 @@ class Sampler:
         generator = torch.Generator().manual_seed(request.seed)
         seeds = self.codes(request.seeds) if request.seeds else None
         limit = request.max_draws or max(20_000, 400 * request.n)
-        while len(run.accepted) < request.n and run.funnel.drawn < limit and not run.hopeless:
+        wanted = max(request.n, AMONG) if request.rank == LIKELY else request.n
+        while len(run.accepted) < wanted and run.funnel.drawn < limit and not run.hopeless:
             count = min(BATCH, limit - run.funnel.drawn)
             run.take(self.propose(request, count, generator, seeds))
             if on_progress is not None:
                 on_progress(len(run.accepted), run.funnel)
-        kept = run.accepted[: request.n]
+        kept = run.accepted[:wanted]
+        if request.rank == LIKELY:
+            kept = ranked(self.model, self.representation, kept, self.targets(replace(request, ranges=()), 1, generator)[0])[: request.n]
         candidates = self.predicted(kept) if request.predict and not run.judged else kept
         short = None if len(candidates) == request.n else run.why(limit)
         acceptance = len(run.accepted) / max(1, run.funnel.drawn)
@@ -148,6 +152,8 @@ class Sampler:
         for name in [*(t.name for t in request.targets), *(r.name for r in request.ranges), *request.measure]:
             if name not in known:
                 raise UnknownName("property", name, known)
+        if request.rank not in (DRAWN, LIKELY):
+            raise UsageError(f"rank is {request.rank!r}; wanted {DRAWN!r}, as they come, or {LIKELY!r}, the most plausible first")
         if request.n < 1:
             raise UsageError(f"n is {request.n}; wanted at least 1 candidate")
         if not 0.0 <= request.level <= 1.0:

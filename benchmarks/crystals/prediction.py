@@ -1,8 +1,8 @@
 """Structure prediction: candidates for a composition and a number of atoms, and nothing else.
 
 As in DiffCSP (Jiao et al., arXiv:2309.04475), whose protocol gives a model the atoms of the true cell; here the grammar allows no other
-composition while a crystal is written, so every candidate has it. The candidates are plain draws of the prior in the order in which they were
-drawn: nothing is relaxed, ranked or selected.
+composition while a crystal is written, so every candidate has it. Taken are plain draws of the prior in the order in which they were drawn,
+and what a user of the product is given: as many that pass its checks, the most plausible first (``molvae.rank``). Nothing is relaxed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ import torch
 
 from molvae.api import Model
 from molvae.domains.crystals import Crystal
+from molvae.domains.crystals.structure import parse
+
+MOST_DRAWS = 1024
 
 
 def candidates(model: Model, true: Sequence[Crystal], count: int, seed: int) -> list[list[Crystal | None]]:
@@ -20,9 +23,22 @@ def candidates(model: Model, true: Sequence[Crystal], count: int, seed: int) -> 
     found = []
     for at, crystal in enumerate(true):
         generator = torch.Generator().manual_seed(seed + at)
-        wishes = {"composition": crystal.formula, "atoms": str(len(crystal.primitive.numbers))}
-        found.append(fulfilling(model, wishes, count, generator, generator))
+        found.append(fulfilling(model, atoms_of(crystal), count, generator, generator))
     return found
+
+
+def delivered(model: Model, true: Sequence[Crystal], count: int, seed: int) -> list[list[Crystal | None]]:
+    """What ``model.generate`` gives for the composition of each crystal in at most ``MOST_DRAWS`` draws, None where it is less than ``count``."""
+    found: list[list[Crystal | None]] = []
+    for at, crystal in enumerate(true):
+        given = model.generate(count, constraints=atoms_of(crystal), seed=seed + at, predict=False, max_draws=MOST_DRAWS).candidates
+        found.append([*(parse(one.text) for one in given), *[None] * (count - len(given))])
+    return found
+
+
+def atoms_of(crystal: Crystal) -> dict[str, str]:
+    """All that is told of a crystal: its composition and the number of atoms in its primitive cell."""
+    return {"composition": crystal.formula, "atoms": str(len(crystal.primitive.numbers))}
 
 
 def fulfilling(

@@ -35,8 +35,9 @@ _VERIFY = (
     "Keep only what is inside every target and range: by measurement, or by the model's prediction for labels that nobody can compute."
 )
 _GUIDANCE = "Extra weight of the targets; 0 is the plain model. With targets, log_likelihood is the score under the guided distribution."
-_OPTIONS = ("temperature", "guidance", "level", "prior", "seed", "unique", "novel", "verify", "max_draws")
+_OPTIONS = ("temperature", "guidance", "level", "prior", "seed", "unique", "novel", "verify", "max_draws", "rank")
 EVIDENCE = "Further evidence"
+_RANK = "drawn: as they come; likely: the most plausible first, of at least 20, with the column log_density."
 _KNOWN = "Known records: the columns nearest and nearest_similarity say which of them each candidate is most like."
 _RELAX = "Crystals: relax each candidate, and rank by stability: formation energy, energy above the hull, decomposition."
 _REFERENCE = "Crystals: known phases for the hull: elements, or a file of 'molvae hull build'."
@@ -102,6 +103,7 @@ def generate(
     verify: Annotated[bool, typer.Option("--verify/--no-verify", help=_VERIFY)] = True,
     measure: Annotated[str | None, typer.Option(help="Further properties to compute, comma-separated.")] = None,
     max_draws: Annotated[int | None, typer.Option(min=1, help="Give up after so many draws.", show_default="400 n, at least 20000")] = None,
+    rank: Annotated[str | None, typer.Option(help=_RANK, show_default="likely under exact constraints, else drawn")] = None,
     chemsys: Chemsys = None,
     composition: Composition = None,
     elements: Elements = None,

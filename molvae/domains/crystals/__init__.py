@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from molvae.domains.crystals.structure import Crystal, group, parse, read_text, write
-from molvae.domains.crystals.wyckoff import symbols, vocabulary
+from molvae.domains.crystals.wyckoff import leeway, symbols, vocabulary
 from molvae.protocols import Domain, SequenceView
 
 __all__ = ["Crystal", "domain"]
@@ -86,7 +86,8 @@ def _view() -> SequenceView[Crystal]:
     from molvae.domains.crystals.asked import start
 
     # 320: thirty orbits without symmetry.
-    return SequenceView(NAME, write=write, symbols=symbols, read=read_text, alphabet=tuple(vocabulary()), grammar=start, longest=320)
+    more: dict[str, Any] = {"alphabet": tuple(vocabulary()), "grammar": start, "longest": 320, "leeway": leeway}
+    return SequenceView(NAME, write=write, symbols=symbols, read=read_text, **more)
 
 
 def _shown(plain: Domain[Crystal]) -> Domain[Crystal]:

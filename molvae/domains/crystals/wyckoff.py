@@ -147,6 +147,11 @@ def lattice_kinds(group: int) -> str:
     return _LATTICE[system_of(group)]
 
 
+def leeway(text: str) -> float:
+    """Nats by which the likelihood of a text grows where its numbers are read to coarse bins: log of ``BINS`` for each of them."""
+    return text.count(FINE) * log(BINS)
+
+
 def symbols(text: str) -> list[str]:
     """Split a text into its symbols; joined they are the text again. Raises InvalidRecord at the first foreign character."""
     found: list[str] = _SYMBOL.findall(text)
