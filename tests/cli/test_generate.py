@@ -64,6 +64,16 @@ def test_json(with_model: Cli, tmp_path: Path) -> None:
     assert done.err == ""
 
 
+def test_the_most_plausible_first_where_asked(with_model: Cli, tmp_path: Path) -> None:
+    page = tmp_path / "r.html"
+    done = with_model("generate", "-n", 6, "--rank", "likely", "-o", tmp_path / "x.csv", "--report", page)
+    assert done.code == 0, done.err
+    values = [float(row["log_density"]) for row in table(tmp_path / "x.csv")]
+    assert len(values) == 6
+    assert values == sorted(values, reverse=True)
+    assert "log_density" in page.read_text()
+
+
 def test_structures_and_novelty(with_model: Cli, tmp_path: Path) -> None:
     done = with_model("generate", "-n", 4, "--contains", "C#N", "--contains", "[#6]C(=O)", "--no-unique", "-o", tmp_path / "a.csv")
     assert done.code == 0, done.err
@@ -128,6 +138,7 @@ def test_fewer_than_asked_says_why(with_model: Cli, tmp_path: Path) -> None:
         (["-o", "out.xls"], "out.xls: the format of a file follows from its suffix"),
         (["--report", "out.pdf"], "name it with .html"),
         (["--prior", "flow"], "unknown prior 'flow'"),
+        (["--rank", "best"], "rank is 'best'; wanted 'drawn'"),
         (["--prior", "exemplars", "--level", "1"], "below 1"),
         (["--level", "2"], "between 0 and 1"),
         (["--temperature", "-1"], "temperature"),
