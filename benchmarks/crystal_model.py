@@ -142,9 +142,10 @@ def cover(model: Model, texts: Sequence[str], options: argparse.Namespace) -> Fo
 
 def optimise(model: Model, texts: Sequence[str], options: argparse.Namespace) -> Found:
     """CDVAE's property optimisation, with Optuna in the loop. Each start is kept in the working folder when it is done."""
-    objective = Objective.of(minimize=SETTINGS[options.data].label)
-    starts = texts[: options.starts]
-    kept = Journal(options.folder / f"{model.name}-{weights_hash(model)}-budget{options.budget}-seed{options.seed}.jsonl", starts)
+    endpoint = SETTINGS[options.data].label + options.endpoint
+    objective, starts = Objective.of(minimize=endpoint), texts[: options.starts]
+    name = f"{model.name}-{weights_hash(model)}-{endpoint}-budget{options.budget}-seed{options.seed}.jsonl"
+    kept = Journal(options.folder / name, starts)
     for at in kept.left:
         # One crystal of each composition: the head errs alike on all of a composition, so ten of one are one guess.
         found = model.optimize(objective, budget=options.budget, keep=10, seeds=(starts[at],), seed=options.seed + at, per_group=1)
@@ -155,7 +156,7 @@ def optimise(model: Model, texts: Sequence[str], options: argparse.Namespace) ->
         Row(f"property optimisation, {name}, {options.data}", rate, beside("optimisation", options.data, name))
         for name, rate in rates.items()
     ]
-    return {"starts": len(proposed), "budget": options.budget, "rates": dict(rates)}, rows
+    return {"starts": len(proposed), "budget": options.budget, "endpoint": endpoint, "rates": dict(rates)}, rows
 
 
 def constrain(model: Model, texts: Sequence[str], options: argparse.Namespace) -> Found:
@@ -234,6 +235,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--guidance", type=float, default=1.0, help="strength of the targets (default 1)")
     parser.add_argument("--starts", type=int, default=100, help="starts of the optimisation (default 100)")
     parser.add_argument("--budget", type=int, default=200, help="crystals that the head judges for each start (default 200)")
+    words = "the head's own mean, or over its views (default _views)"
+    parser.add_argument("--endpoint", default="_views", choices=("", "_views", "_ucb"), help=words)
     words = "where the optimisation keeps what it has finished (default runs/optimise)"
     parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "optimise", help=words)
     parser.add_argument("--fingerprinted", type=int, default=2000, help="draws for the coverage (default 2000)")

@@ -109,7 +109,7 @@ class Model:
         return self.representation.labels.names
 
     def unit(self, name: str) -> str:
-        """Unit of a property or of a prediction of it (NAME_pred, NAME_lcb, NAME_ucb), "" where it has none."""
+        """Unit of a property or of a prediction of it (NAME_pred, NAME_lcb, NAME_ucb, NAME_views), "" where it has none."""
         if name not in self.domain.properties:
             name, _ = split(name, self.properties)
         if name in self.domain.properties:
@@ -260,11 +260,11 @@ class Model:
 
         objective: ``Objective.of(maximize="qed", constraint="tpsa<=90")``. It can name what the domain computes, what scorers provide
         (objects, texts such as "my_module:score" for ``molvae.scorers.of``, or Python functions), and what the model predicts: "logp_pred",
-        "logp_lcb" and "logp_ucb", one standard deviation below and above, and labels that the domain cannot compute by their bare name.
-        scorer_workers, timeout: processes of each scorer, seconds for an evaluation. options: the fields of ``molvae.search.plan.Plan``:
-        workers (search processes; a script that asks for several needs ``if __name__ == "__main__":``), sampler, seed, verify, novel,
-        seconds, storage, study, out, resume, recipe, grace, seeds (records to score first and to search around), per_group (most candidates
-        with one scaffold).
+        "logp_lcb" and "logp_ucb", one standard deviation below and above, "logp_views", the mean over its views, and labels that the domain
+        cannot compute by their bare name. scorer_workers, timeout: processes of each scorer, seconds for an evaluation. options: the fields
+        of ``molvae.search.plan.Plan``: workers (search processes; a script that asks for several needs ``if __name__ == "__main__":``),
+        sampler, seed, verify, novel, seconds, storage, study, out, resume, recipe, grace, seeds (records to score first and to search
+        around), per_group (most candidates with one scaffold).
         Raises UsageError, UnknownName, InvalidRecord for a seed.
         """
         known = [s if isinstance(s, ReportingScorer | Guarded) else of(s, domain=self.domain) for s in scorers]

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from molvae.errors import InvalidRecord
 from molvae.sample import BATCH, Sampler
 from molvae.scorers import Failure, Outcome, ReportingScorer
 
 # Of an endpoint's name, and how many predicted standard deviations its value lies from the predicted mean.
-SUFFIXES = {"_pred": 0.0, "_lcb": -1.0, "_ucb": 1.0}
+VIEWS = "_views"
+SUFFIXES = {"_pred": 0.0, "_lcb": -1.0, "_ucb": 1.0, VIEWS: 0.0}
 
 
 def split(name: str, labels: Sequence[str]) -> tuple[str, str]:
@@ -20,7 +25,7 @@ def split(name: str, labels: Sequence[str]) -> tuple[str, str]:
 
 
 def offered(sampler: Sampler) -> list[str]:
-    """Names that ``Heads`` knows: NAME_pred, NAME_lcb and NAME_ucb of each label; NAME itself where the domain cannot compute it."""
+    """Names that ``Heads`` knows: NAME_pred, NAME_lcb, NAME_ucb and NAME_views of each label; NAME itself where the domain cannot compute it."""
     if sampler.model.head is None:
         return []
     labels = sampler.representation.labels.names
@@ -32,6 +37,8 @@ class Heads(ReportingScorer):
     """Predicted mean (NAME or NAME_pred), and the mean less (NAME_lcb) or plus (NAME_ucb) one predicted standard deviation.
 
     A lower confidence bound is what to maximise where the model may be wrong: it asks for a high prediction and for a certain one.
+    NAME_views is the mean over the codes that all views give together and each of them alone. A search finds records on which the head errs in
+    its favour; it errs less alike for codes that different encoders make, as a committee does (Krogh & Vedelsby, NIPS 1994).
 
     Attributes: ``means``, those of the names that stand for the mean, which candidates carry as their predictions anyway.
     """
@@ -41,8 +48,9 @@ class Heads(ReportingScorer):
         labels = sampler.representation.labels.names
         self._sampler = sampler
         parts = [split(name, labels) for name in names]
-        self._of = [(labels.index(label), SUFFIXES.get(suffix, 0.0)) for label, suffix in parts]
-        self.means = [name for name, (_, away) in zip(names, self._of, strict=True) if not away]
+        self._of = [(labels.index(label), SUFFIXES.get(suffix, 0.0), suffix == VIEWS) for label, suffix in parts]
+        self.means = [name for name, (_, away, pooled) in zip(names, self._of, strict=True) if not away and not pooled]
+        self._pooled = any(pooled for _, _, pooled in self._of)
 
     def attempt(self, texts: Sequence[str]) -> list[Outcome]:
         """Values for the texts that have a code."""
@@ -55,10 +63,20 @@ class Heads(ReportingScorer):
                 out[place] = Failure("not a record", error.why)
         for start in range(0, len(parsed), BATCH):
             part = parsed[start : start + BATCH]
-            batch, places = self._sampler.representation.able([record for _, record in part])
+            records = [record for _, record in part]
+            batch, places = self._sampler.representation.able(records)
             if batch is None:
                 continue
             mean, std = self._sampler.predict(self._sampler.modes(batch))
+            pooled = self._over_views([records[place] for place in places], mean) if self._pooled else mean
             for row, place in enumerate(places):
-                out[part[place][0]] = tuple(float(mean[row, c] + w * std[row, c]) for c, w in self._of)
+                values = ((pooled if over else mean)[row, c] + w * std[row, c] for c, w, over in self._of)
+                out[part[place][0]] = tuple(float(value) for value in values)
         return out
+
+    def _over_views(self, records: Sequence[Any], together: Tensor) -> Tensor:
+        """The mean (n, P) of the predictions from all views together, which are given, and from each alone."""
+        sampler = self._sampler
+        views = sampler.representation.views
+        alone = [sampler.predict(sampler.modes(sampler.representation.batch(records, (view,))))[0] for view in views if len(views) > 1]
+        return torch.stack([together, *alone]).mean(0)

@@ -23,7 +23,7 @@ class Judge:
     without their own. Attributes: ``computed``, the endpoints of the domain; ``means``, those that are predicted means.
 
     Raises UnknownName, UsageError for an objective that these endpoints cannot serve, for an endpoint of two scorers, and for a scorer's
-    that is called like a prediction (NAME_pred, NAME_lcb, NAME_ucb).
+    that is called like a prediction (NAME_pred, NAME_lcb, NAME_ucb, NAME_views).
     """
 
     def __init__(self, sampler: Sampler, objective: Objective, scorers: Sequence[Guarded] = (), usual: Bounds | None = None) -> None:

@@ -76,13 +76,13 @@ class FakeNet:
 def test_property_optimisation_goes_on_where_it_was_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(crystal_model, "PropertyNet", FakeNet)
     texts = ["sg221@aSr@bTi@cO|20.11", "sg221@aBa@bTi@cO|20.11", "sg225@aNa@bCl|22.00"]
-    options = Namespace(data="perov_5", starts=2, budget=20, seed=4, folder=tmp_path)
+    options = Namespace(data="perov_5", starts=2, budget=20, seed=4, endpoint="_views", folder=tmp_path)
     with pytest.raises(KeyboardInterrupt):
         crystal_model.optimise(FakeModel(tmp_path, 1), texts, options)
     model = FakeModel(tmp_path)
     payload, rows = crystal_model.optimise(model, texts, options)
     assert model.seeds == [5]
-    assert payload == {"starts": 2, "budget": 20, "rates": {"SR5": 1.0, "SR10": 1.0, "SR15": 1.0}}
+    assert payload == {"starts": 2, "budget": 20, "endpoint": "heat_ref_views", "rates": {"SR5": 1.0, "SR10": 1.0, "SR15": 1.0}}
     assert [row.value for row in rows] == [1.0] * 3
     before = weights_hash(model)  # type: ignore[arg-type]
     (tmp_path / "weights.safetensors").write_bytes(b"other weights")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 import molvae
 from molvae.errors import UnknownName, UsageError
@@ -41,8 +42,24 @@ def test_bounds_lie_one_deviation_from_the_mean(model: molvae.Model):
     assert all(math.isnan(v) for v in values[1])
 
 
+def test_the_mean_over_views(model: molvae.Model):
+    texts = ["Cc1ccccc1", "no molecule", "CCO"]
+    values = Heads(model.sampler, ["logp_views", "logp_pred", "logp_lcb"])(texts)
+    known, at = ["Cc1ccccc1", "CCO"], model.properties.index("logp")
+    views = model.representation.views
+    assert len(views) > 1
+    each = [model.sampler.predict(model.sampler.codes(known, some))[0][:, at] for some in (None, *((view,) for view in views))]
+    mean, std = model.predict(known)
+    for row, place in ((0, 0), (1, 2)):
+        expected = [float(torch.stack(each).mean(0)[row]), mean[row, at], mean[row, at] - std[row, at]]
+        assert values[place] == pytest.approx(expected, rel=1e-4)
+    assert math.isnan(values[1][0])
+    scorer = Heads(model.sampler, ["logp_views", "logp_pred"])
+    assert scorer.means == ["logp_pred"]
+
+
 def test_what_is_offered(model: molvae.Model):
-    assert {"logp_pred", "logp_lcb", "mw_ucb"} <= set(offered(model.sampler))
+    assert {"logp_pred", "logp_lcb", "mw_ucb", "mw_views"} <= set(offered(model.sampler))
     assert "logp" not in offered(model.sampler)
 
 
