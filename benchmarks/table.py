@@ -39,7 +39,7 @@ HEADLINES: Mapping[str, tuple[str, ...]] = {
     "crystal_perov5_cover": ("draws, COV",),
     "crystal_perov5_predict": ("structure prediction",),
     "crystal_mp20": CRYSTALS,
-    "crystal_mp20_carbon": ("reconstruction, match",),
+    "crystal_carbon24": ("reconstruction, match",),
     "crystal_mp20_cover": ("draws, COV",),
     "crystal_mp20_predict": ("structure prediction",),
     "crystal_stable": ("stable, unique and new", "within 0.1 eV/atom"),
