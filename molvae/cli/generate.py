@@ -206,7 +206,7 @@ def summary(found: Generation, requests: Sequence[PropertyRequest], ask: Ask, fo
     steps = [f"{name.replace('_', ' ')} {count:,}" for name, count in funnel(found, ask).items() if count is not None]
     parts.append("funnel: " + " → ".join(steps))
     speed = len(found.candidates) / max(found.seconds, 1e-9)
-    parts.append(f"{len(found.candidates)} candidates; accepted {found.acceptance:.1%} of draws; {speed:.0f} candidates/s")
+    parts.append(f"{len(found.candidates)} candidates; accepted {found.acceptance:.1%} of draws; {number(speed)} candidates/s")
     return parts
 
 
