@@ -7,7 +7,7 @@ Axes: V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from math import gcd
@@ -262,7 +262,7 @@ class Grammar:
             return []
         if state.targets is not None:
             numbers = sorted({number for target in state.targets for number, count in target if count >= size})
-            return [number for number in numbers if self._after(state, at, number)[1]]
+            return [number for number in numbers if next(self._rests(state, at, number), None) is not None]
         # All elements that are not missing lead to the same look-ahead.
         groups: tuple[frozenset[int], ...] = (state.missing, self._elements - state.missing)
         found: list[int] = []
@@ -272,15 +272,13 @@ class Grammar:
                 found += alike
         return found
 
-    def _after(self, state: State, at: int, number: int) -> tuple[int, tuple[Counts, ...]]:
-        """Atoms of the cell and the targets still within reach after an element has taken a letter."""
+    def _rests(self, state: State, at: int, number: int) -> Iterator[Counts]:
+        """What is left of each target that is still within reach after an element has taken a letter."""
         size = len(space_group(state.group).letters[at].primitive)
-        kept = []
         for target in state.targets or ():
             rest = tuple((z, n - size if z == number else n) for z, n in target)
             if min(n for _, n in rest) >= 0 and self._reaches(state.group, at, state.atoms + size, rest):
-                kept.append(rest)
-        return state.atoms + size, tuple(kept)
+                yield rest
 
     def _may_close(self, state: State) -> bool:
         if state.targets is not None:
@@ -329,12 +327,12 @@ class Grammar:
 
     def _take(self, state: State, number: int) -> State:
         letter = space_group(state.group).letters[state.letter]
-        atoms, targets = self._after(state, state.letter, number)
+        targets = tuple(self._rests(state, state.letter, number))
         return replace(
             state,
             phase=Phase.COARSE if letter.free else Phase.LETTER,
             last=state.letter,
-            atoms=atoms,
+            atoms=state.atoms + len(letter.primitive),
             missing=state.missing - {number},
             targets=None if state.targets is None else targets,
             kinds=COORDINATE * letter.free,
