@@ -235,7 +235,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--guidance", type=float, default=1.0, help="strength of the targets (default 1)")
     parser.add_argument("--starts", type=int, default=100, help="starts of the optimisation (default 100)")
     parser.add_argument("--budget", type=int, default=200, help="crystals that the head judges for each start (default 200)")
-    words = "the head's own mean, or over its views (default _views)"
+    words = "suffix of the endpoint that is searched by: none for the head's mean (default _views)"
     parser.add_argument("--endpoint", default="_views", choices=("", "_views", "_ucb"), help=words)
     words = "where the optimisation keeps what it has finished (default runs/optimise)"
     parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "optimise", help=words)

@@ -38,24 +38,32 @@ def ranked(model: VAE, representation: Representation[Any], candidates: Sequence
     return [replace(candidates[at], extra={**candidates[at].extra, COLUMN: density[at]}) for at in order]
 
 
-@torch.no_grad()
 def log_density(model: VAE, representation: Representation[Any], texts: Sequence[str], targets: Tensor) -> list[float]:
     """log p(x | targets) of each text in nats, with the leeway of the decoder's string; NaN for what it cannot write."""
     leeway = representation.target.leeway or (lambda string: 0.0)
-    strings: list[tuple[int, list[int], float]] = []
+    found = [math.nan] * len(texts)
+    rows: dict[int, list[int]] = {}
     for place, text in enumerate(texts):
         record = representation.domain.parse(text)
         try:
-            strings.append((place, representation.writes(record), leeway(representation.target.write(record))))
+            rows[place] = representation.writes(record)
         except InvalidRecord:
             continue
-    found = [math.nan] * len(texts)
-    for start in range(0, len(strings), _BATCH):
-        part = strings[start : start + _BATCH]
-        tokens = pad_rows([ids for _, ids, _ in part])
-        z = torch.randn(len(part), model.latent.width, generator=torch.Generator().manual_seed(0)).to(model.device)
-        target = TokenBatch(tokens.tokens.to(model.device), tokens.lengths.to(model.device))
-        nats = model.nll(z, 1.0, target, targets.expand(len(part), -1).to(model.device))
-        for (place, _, more), cost in zip(part, nats.tolist(), strict=True):
-            found[place] = more - cost
+        found[place] = leeway(representation.target.write(record))
+    for place, nats in zip(rows, log_likelihood(model, list(rows.values()), targets), strict=True):
+        found[place] += nats
     return found
+
+
+@torch.no_grad()
+def log_likelihood(model: VAE, rows: Sequence[Sequence[int]], targets: Tensor | None = None) -> list[float]:
+    """log p in nats of the decoder's tokens of each record at noise level 1, where codes say nothing. targets (P,): standardised, None: unset."""
+    out: list[float] = []
+    for start in range(0, len(rows), _BATCH):
+        tokens = pad_rows(rows[start : start + _BATCH])
+        size = tokens.tokens.shape[0]
+        z = torch.randn(size, model.latent.width, generator=torch.Generator().manual_seed(0)).to(model.device)
+        target = TokenBatch(tokens.tokens.to(model.device), tokens.lengths.to(model.device))
+        wanted = None if targets is None else targets.expand(size, -1).to(model.device)
+        out += (-model.nll(z, 1.0, target, wanted)).tolist()
+    return out

@@ -237,6 +237,13 @@ def _using(view: SequenceView[R], learnt: Mapping[str, tuple[str, ...]]) -> Sequ
     return view.using(learnt[view.name]) if view.using is not None and view.name in learnt else view
 
 
+def only(batch: Batch, view: str) -> Batch:
+    """A batch of several views as one that has this view alone."""
+    fields = {"sequence": "source", "graph": "graph", "written": "written"}
+    others: dict[str, Any] = {field: None for name, field in fields.items() if name != view}
+    return replace(batch, **others)
+
+
 def labels_in(store: Store, properties: Sequence[str]) -> Labels:
     """These labels of a store. Raises UnknownName where it lacks one."""
     if missing := [p for p in properties if p not in store.property_names]:

@@ -18,7 +18,7 @@ from molvae.gates import Run
 from molvae.model import VAE, to_device
 from molvae.nn.decoders import Drawn
 from molvae.nn.priors import Exemplars, Prior, StandardNormal
-from molvae.rank import AMONG, DRAWN, LIKELY, ranked
+from molvae.rank import AMONG, DRAWN, LIKELY, log_likelihood, ranked
 from molvae.records import Batch, Candidate, TokenBatch
 from molvae.representation import Representation
 from molvae.request import Funnel, Generation, Request
@@ -210,24 +210,9 @@ class Sampler:
         mean, std = self.model.predict(codes.to(self.model.device))
         return mean.cpu(), std.cpu()
 
-    @torch.no_grad()
-    def log_likelihood(self, texts: Sequence[str], level: float = 1.0) -> list[float]:
-        """log p(text) in nats at the level, unconditional; at level 1 this is the model's density of the record."""
-        records = [self.representation.domain.parse(t) for t in texts]
-        out: list[float] = []
-        for k in range(0, len(records), BATCH):
-            part = records[k : k + BATCH]
-            mode = (
-                self.codes([self.representation.domain.write(r) for r in part])
-                if level < 1
-                else torch.zeros(len(part), self.model.latent.width)
-            )
-            z = noised(mode, torch.full((len(part),), level), torch.Generator().manual_seed(0))
-            target = self.representation.targets(part)
-            device = self.model.device
-            target = TokenBatch(target.tokens.to(device), target.lengths.to(device))
-            out += (-self.model.nll(z.to(device), level, target)).tolist()
-        return out
+    def log_likelihood(self, texts: Sequence[str]) -> list[float]:
+        """The model's density of each record: log p in nats at noise level 1, without targets. Raises InvalidRecord."""
+        return log_likelihood(self.model, [self.representation.writes(self.representation.domain.parse(text)) for text in texts])
 
 
 def noised(mode: Tensor, level: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -90,7 +90,8 @@ def files_in(path: Path, readers: Mapping[str, RecordReader], note: Callable[[st
         return [path]
     files = sorted(file for file in path.rglob("*") if file.is_file())
     found = [file for file in files if reader_of(file, readers) is not None]
-    tables = [str(file.relative_to(path)) for file in files if file not in found and suffix_of(file) in _DELIMITED | _LISTS | _PARQUET]
+    tabular = _DELIMITED | _LISTS | _PARQUET
+    tables = [str(file.relative_to(path)) for file in files if suffix_of(file) in tabular and reader_of(file, readers) is None]
     told = ", ".join(tables[:5]) + (f" and {len(tables) - 5} more" if len(tables) > 5 else "")
     if not found:
         wanted = f"wanted some of {', '.join(sorted(readers)) or 'none'}"

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from molvae.errors import InvalidRecord
+from molvae.records import Batch
+from molvae.representation import only
 from molvae.sample import BATCH, Sampler
 from molvae.scorers import Failure, Outcome, ReportingScorer
 
-# Of an endpoint's name, and how many predicted standard deviations its value lies from the predicted mean.
 VIEWS = "_views"
+# Of an endpoint's name, and how many predicted standard deviations its value lies from the predicted mean.
 SUFFIXES = {"_pred": 0.0, "_lcb": -1.0, "_ucb": 1.0, VIEWS: 0.0}
 
 
@@ -63,20 +64,19 @@ class Heads(ReportingScorer):
                 out[place] = Failure("not a record", error.why)
         for start in range(0, len(parsed), BATCH):
             part = parsed[start : start + BATCH]
-            records = [record for _, record in part]
-            batch, places = self._sampler.representation.able(records)
+            batch, places = self._sampler.representation.able([record for _, record in part])
             if batch is None:
                 continue
             mean, std = self._sampler.predict(self._sampler.modes(batch))
-            pooled = self._over_views([records[place] for place in places], mean) if self._pooled else mean
+            pooled = self._over_views(batch, mean) if self._pooled else mean
             for row, place in enumerate(places):
                 values = ((pooled if over else mean)[row, c] + w * std[row, c] for c, w, over in self._of)
                 out[part[place][0]] = tuple(float(value) for value in values)
         return out
 
-    def _over_views(self, records: Sequence[Any], together: Tensor) -> Tensor:
+    def _over_views(self, batch: Batch, together: Tensor) -> Tensor:
         """The mean (n, P) of the predictions from all views together, which are given, and from each alone."""
         sampler = self._sampler
         views = sampler.representation.views
-        alone = [sampler.predict(sampler.modes(sampler.representation.batch(records, (view,))))[0] for view in views if len(views) > 1]
+        alone = [sampler.predict(sampler.modes(only(batch, view)))[0] for view in views if len(views) > 1]
         return torch.stack([together, *alone]).mean(0)

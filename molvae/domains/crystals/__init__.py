@@ -86,8 +86,16 @@ def _view() -> SequenceView[Crystal]:
     from molvae.domains.crystals.asked import start
 
     # 320: thirty orbits without symmetry.
-    more: dict[str, Any] = {"alphabet": tuple(vocabulary()), "grammar": start, "longest": 320, "leeway": leeway}
-    return SequenceView(NAME, write=write, symbols=symbols, read=read_text, **more)
+    return SequenceView(
+        NAME,
+        write=write,
+        symbols=symbols,
+        read=read_text,
+        alphabet=tuple(vocabulary()),
+        grammar=start,
+        longest=320,
+        leeway=leeway,
+    )
 
 
 def _shown(plain: Domain[Crystal]) -> Domain[Crystal]:
