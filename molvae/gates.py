@@ -37,6 +37,8 @@ class Run:
         self.accepted: list[Candidate] = []
         self.reasons: dict[str, int] = {}
         self.seen: set[str] = set()
+        twins = representation.domain.twins
+        self.twin = twins() if request.unique and twins is not None else None
         self.texts: dict[str, str] = {}  # text -> why it did not pass, or nothing
         self._predict = predict
         computed = representation.domain.properties
@@ -89,7 +91,7 @@ class Run:
             return None
         self.funnel.passed += 1
         key = domain.key(record)
-        if request.unique and key in self.seen:
+        if request.unique and (key in self.seen or (self.twin is not None and self.twin(record) is not None)):
             self._lost("duplicate")
             return None
         self.seen.add(key)

@@ -196,8 +196,8 @@ class Domain(Generic[R]):
     differ. words: what a record is, in short words for columns of tables. column: what a record's text is called in
     tables. vary: a relative of a record, which need not exist but reads and writes like one (``molvae.practice``). constraints: name -> what it
     means, of wishes that the grammar of the target string fulfils exactly.
-    twins: n canonical texts, told how many are done -> for each the place of the first that is the same record, where keys are too coarse
-    or too fine to say which records of a data set are duplicates.
+    twins: () -> a memory that is told one record after the other and says which of those before it is the same: its number from 0, or None
+    for a new one. There where keys are too coarse or too fine to say which records are duplicates.
     settings: dotted settings of ``molvae.config`` in which this domain's models differ from the general defaults.
     """
 
@@ -232,5 +232,5 @@ class Domain(Generic[R]):
     column: str = "text"
     vary: Callable[[R, np.random.Generator], R] | None = None
     constraints: Mapping[str, str] = field(default_factory=dict)
-    twins: Callable[[Sequence[str], Callable[[int], None]], Sequence[int]] | None = None
+    twins: Callable[[], Callable[[R], int | None]] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,12 @@ from pymatgen.core.composition import Composition
 import molvae
 from molvae.api import Model
 from molvae.domains.crystals import domain
+from molvae.domains.crystals.asked import constraints
+from molvae.domains.crystals.structure import of_structure, parse
 from molvae.domains.crystals.symmetry import groups_of
 from molvae.errors import UsageError
 from molvae.objectives import Objective
+from tests.domains.crystals.prototypes import rutile
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +52,25 @@ def test_wishes_are_fulfilled_by_every_draw(crystals: Model, wishes: dict[str, s
     assert len(finished) > 16
     assert all(holds(crystal) for crystal in finished)  # type: ignore[operator]
     assert crystals.sampler.model.rules is not sampler.model.rules
+
+
+@pytest.mark.parametrize(("formula", "most"), [("SrTiO3", 20), ("LiFePO4", 28), ("Ca5P3O13H", 88), ("Al3H15O50", 200)])
+def test_a_formula_alone_has_cells_of_usual_sizes(formula: str, most: int) -> None:
+    assert constraints({"composition": formula}).atoms == (1, most)
+    assert constraints({"composition": formula, "atoms": "7:150"}).atoms == (7, 150)
+    assert constraints({"elements": "Sr,O"}).atoms == (1, 200)
+
+
+def test_one_crystal_is_delivered_once_though_its_keys_differ(crystals: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    shaken = [rutile(x) for x in (0.305, 0.309, 0.313)]
+    found = [*map(of_structure, shaken), parse("sg221@aTi@bSr@cO|19.30")]
+    assert len({crystals.domain.key(crystal) for crystal in found}) == 4
+    drawn = itertools.cycle(found)
+    monkeypatch.setattr(type(crystals.representation), "record", lambda self, tokens: next(drawn))
+    done = crystals.generate(2, max_draws=64)
+    assert [c.text for c in done.candidates] == [found[0].text, found[3].text]
+    assert (done.funnel.valid, done.funnel.unique, done.reasons["duplicate"]) == (done.funnel.drawn, 2, done.funnel.drawn - 2)
+    assert len(crystals.generate(8, max_draws=64, unique=False).candidates) == 8
 
 
 @pytest.mark.parametrize(

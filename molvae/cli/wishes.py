@@ -11,7 +11,10 @@ _PANEL = "Exact constraints (crystals)"
 
 Chemsys = Annotated[str | None, typer.Option(metavar="Li-P-S", help="Exactly these elements.", rich_help_panel=_PANEL)]
 Composition = Annotated[
-    str | None, typer.Option(metavar="LiFePO4", help="Exactly this formula, in any number of formula units.", rich_help_panel=_PANEL)
+    str | None,
+    typer.Option(
+        metavar="LiFePO4", help="Exactly this formula: up to 20 atoms or 4 formula units, more with --atoms.", rich_help_panel=_PANEL
+    ),
 ]
 Elements = Annotated[str | None, typer.Option(metavar="Sr,Ti,O", help="No others than these elements.", rich_help_panel=_PANEL)]
 Exclude = Annotated[str | None, typer.Option(metavar="Pb,Hg", help="None of these elements.", rich_help_panel=_PANEL)]

@@ -24,8 +24,8 @@ from molvae.errors import DataError
 from molvae.protocols import Domain
 
 FIRST = 20
+_OFTEN = 100  # rows between two reports of comparing them
 Progress = Callable[[str, int, int | None], None]
-Twins = Callable[[Sequence[str], Callable[[int], None]], Sequence[int]]
 
 
 class Shard:
@@ -76,9 +76,7 @@ def merge(domain: Domain[Any], plan: Plan, shards: Sequence[Path], out: Path, pr
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     try:
-        index = _Index(shards)
-        if domain.twins is not None:
-            index.compare(domain.twins, shards, progress)
+        index = _Index(shards, domain, progress)
         kept = np.flatnonzero(index.first == np.arange(len(index.first)))
         first_bad = _write_rejected(plan, index, shards, scratch / "rejected.csv")
         if len(kept) == 0:
@@ -107,9 +105,9 @@ def merge(domain: Domain[Any], plan: Plan, shards: Sequence[Path], out: Path, pr
 
 
 class _Index:
-    """What is needed of all rows at once, about 36 bytes each: first row with the same key, split, group; and the counts."""
+    """What is needed of all rows at once, about 36 bytes each: first row of the same record, split, group; and the counts."""
 
-    def __init__(self, shards: Sequence[Path]) -> None:
+    def __init__(self, shards: Sequence[Path], domain: Domain[Any], progress: Progress) -> None:
         self.tally = Tally()
         digests, splits, groups, self.counts = [], [], [], list[int]()
         for path in shards:
@@ -119,18 +117,13 @@ class _Index:
                 splits.append(shard.plain("split"))
                 groups.append(shard.plain("group"))
                 self.counts.append(len(splits[-1]))
-        self.first = first_of_each(np.concatenate(digests)) if digests else np.empty(0, np.int64)
+        if domain.twins is not None:
+            self.first = _compared(domain.twins(), domain.parse, shards, lambda done: progress("compare", done, sum(self.counts)))
+        else:
+            self.first = first_of_each(np.concatenate(digests)) if digests else np.empty(0, np.int64)
         self.split = np.concatenate(splits) if splits else np.empty(0, np.uint8)
         self.groups = np.concatenate(groups) if groups else np.empty(0, np.uint64)
         self.filled = np.empty((0, 3))  # row, column, value
-
-    def compare(self, twins: Twins, shards: Sequence[Path], progress: Progress) -> None:
-        """Duplicates as the domain tells them, instead of by key."""
-        texts: list[str] = []
-        for path in shards:
-            with Shard(path) as shard:
-                texts += shard.texts("text")
-        self.first = np.asarray(twins(texts, lambda done: progress("compare", done, len(texts))), np.int64)
 
     def fill(self, computed: int, shards: Sequence[Path]) -> None:
         """Give labels that are unknown where a record stands first the first value that one of its duplicates has; not those computed."""
@@ -204,6 +197,22 @@ def _write_columns(
         with ColumnWriter(folder / "split.npy", np.uint8) as column:
             column.append(split)
     return {name: f"view.{name}" if name in own else "text" for name in domain.sequences}
+
+
+def _compared(
+    twin: Callable[[Any], int | None], parse: Callable[[str], Any], shards: Sequence[Path], report: Callable[[int], None]
+) -> NDArray[np.int64]:
+    """For each row (n,) the first that is the same record (``Domain.twins``), its own number where there is none. report: rows done."""
+    first: list[int] = []
+    for path in shards:
+        with Shard(path) as shard:
+            for text in shard.texts("text"):
+                same = twin(parse(text))
+                first.append(len(first) if same is None else same)
+                if len(first) % _OFTEN == 0:
+                    report(len(first))
+    report(len(first))
+    return np.array(first, np.int64)
 
 
 def _write_rejected(plan: Plan, index: _Index, shards: Sequence[Path], file: Path) -> list[str]:

@@ -41,7 +41,7 @@ def domain() -> Domain[Crystal]:
     from molvae.domains.crystals.asked import CONSTRAINTS
     from molvae.domains.crystals.checks import CHECKS
     from molvae.domains.crystals.comparisons import COMPARISONS
-    from molvae.domains.crystals.duplicates import twins
+    from molvae.domains.crystals.duplicates import Twins
     from molvae.domains.crystals.files import READERS, step
     from molvae.domains.crystals.graph import GRAPH
     from molvae.domains.crystals.identity import QUERIES, features, key, matches, similarity
@@ -76,7 +76,7 @@ def domain() -> Domain[Crystal]:
         column=NAME,
         vary=vary,
         constraints=CONSTRAINTS,
-        twins=twins,
+        twins=Twins,
         settings=SETTINGS,
     )
     return _shown(plain)

@@ -11,12 +11,15 @@ from molvae.errors import UsageError
 
 CONSTRAINTS: Mapping[str, str] = {
     "chemsys": "exactly these elements: Li-P-S",
-    "composition": "exactly this formula, in any number of formula units: LiFePO4",
+    "composition": "exactly this formula, up to 20 atoms or 4 formula units where atoms does not say more: LiFePO4",
     "elements": "no others than these elements: Sr,Ti,O",
     "exclude": "none of these elements: Pb,Hg",
     "spacegroup": "these space groups or crystal systems: 221 or 221,225 or cubic",
     "atoms": "atoms of the primitive cell: 5 or 1:20",
 }
+
+USUAL_ATOMS, USUAL_UNITS = 20, 4
+"""A primitive cell of a given formula has as many atoms at most, or formula units where that is more, unless something else is asked."""
 
 
 def start(tokens: Sequence[str], end: int, asked: Mapping[str, str]) -> State:
@@ -30,13 +33,15 @@ def constraints(asked: Mapping[str, str]) -> Constraints:
     if len(chosen) > 1:
         raise UsageError(f"{' and '.join(chosen)} together; each says which elements there are, so give one of them")
     system = element_numbers(asked["chemsys"]) if "chemsys" in asked else None
+    composition = composition_of(asked["composition"]) if "composition" in asked else None
+    usual = (1, MOST_ATOMS if composition is None else min(MOST_ATOMS, max(USUAL_ATOMS, USUAL_UNITS * sum(composition.values()))))
     return Constraints(
         groups=space_groups(asked["spacegroup"]) if "spacegroup" in asked else None,
         allowed=element_numbers(asked["elements"]) if "elements" in asked else system,
         forbidden=element_numbers(asked["exclude"]) if "exclude" in asked else frozenset(),
         required=system or frozenset(),
-        composition=composition_of(asked["composition"]) if "composition" in asked else None,
-        atoms=_span(asked["atoms"]) if "atoms" in asked else (1, MOST_ATOMS),
+        composition=composition,
+        atoms=_span(asked["atoms"]) if "atoms" in asked else usual,
     )
 
 

@@ -26,8 +26,9 @@ def diamond() -> Structure:
     return Structure.from_spacegroup("Fd-3m", Lattice.cubic(3.567), ["C"], [[0, 0, 0]])
 
 
-def rutile() -> Structure:
-    return Structure.from_spacegroup("P4_2/mnm", Lattice.tetragonal(4.594, 2.959), ["Ti", "O"], [[0, 0, 0], [0.305, 0.305, 0]])
+def rutile(x: float = 0.305) -> Structure:
+    """x: the free coordinate, so that the group stays."""
+    return Structure.from_spacegroup("P4_2/mnm", Lattice.tetragonal(4.594, 2.959), ["Ti", "O"], [[0, 0, 0], [x, x, 0]])
 
 
 def quartz() -> Structure:
