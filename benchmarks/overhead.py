@@ -24,7 +24,7 @@ from molvae.representation import Representation
 from molvae.sample import Sampler
 from molvae.search import Search, Settings
 from molvae.search import sampler as default_sampler
-from molvae.search.loop import Evaluation
+from molvae.search.outcome import Evaluation
 from molvae.search.surrogate import TanimotoGP
 from molvae.search.tune import Tuner
 

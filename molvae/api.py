@@ -19,7 +19,7 @@ from molvae.errors import CheckpointError, InvalidRecord, UnknownName, UsageErro
 from molvae.invert import Inverted, invert
 from molvae.nn.priors import Exemplars
 from molvae.objectives import Objective
-from molvae.optimise import Optimised, Plan, optimise
+from molvae.optimise import Optimised, optimise
 from molvae.records import Candidate
 from molvae.representation import Representation
 from molvae.request import Funnel, Generation, Need, Range, Request, Target
@@ -27,6 +27,7 @@ from molvae.sample import BATCH, Sampler, noised, slerp
 from molvae.scorers import Guarded, ReportingScorer, of
 from molvae.search import Progress
 from molvae.search.heads import split
+from molvae.search.plan import Plan, Scoring
 from molvae.search.team import Interruptible
 from molvae.validate import KnownKeys, Validator
 
@@ -248,8 +249,11 @@ class Model:
         *,
         budget: int = 10_000,
         scorers: Sequence[ReportingScorer | Guarded | str | Callable[..., Any]] = (),
+        trust: bool = False,
         scorer_workers: int = 1,
+        scorer_batch: int = 64,
         timeout: float = 60.0,
+        retries: int = 1,
         keep: int = 100,
         constraints: Mapping[str, str] | None = None,
         on_progress: Callable[[Progress], None] | None = None,
@@ -259,24 +263,22 @@ class Model:
         """Search for records that score well: at most ``budget`` distinct records are scored.
 
         objective: ``Objective.of(maximize="qed", constraint="tpsa<=90")``. It can name what the domain computes, what scorers provide
-        (objects, texts such as "my_module:score" for ``molvae.scorers.of``, or Python functions), and what the model predicts: "logp_pred",
-        "logp_lcb" and "logp_ucb", one standard deviation below and above, "logp_views", the mean over its views, and labels that the domain
-        cannot compute by their bare name. scorer_workers, timeout: processes of each scorer, seconds for an evaluation. options: the fields
-        of ``molvae.search.plan.Plan``: workers (search processes; a script that asks for several needs ``if __name__ == "__main__":``),
-        sampler, seed, verify, novel, seconds, storage, study, out, resume, recipe, grace, seeds (records to score first and to search
-        around), per_group (most candidates with one scaffold).
+        (objects, texts such as "my_module:score" for ``molvae.scorers.of``, or Python functions; beside those that the objective names), and
+        what the model predicts: "logp_pred", "logp_lcb" and "logp_ucb", one standard deviation below and above, "logp_views", the mean over
+        its views, and labels that the domain cannot compute by their bare name. Settings of scorers: see ``Scoring``; trust: unpickle the
+        files of "sklearn:FILE", whose models get the domain's features. options: the fields of ``molvae.search.plan.Plan``, such as workers
+        (search processes; a script that asks for several needs ``if __name__ == "__main__":``), sampler, seed, out, resume, seeds.
         Raises UsageError, UnknownName, InvalidRecord for a seed.
         """
-        known = [s if isinstance(s, ReportingScorer | Guarded) else of(s, domain=self.domain) for s in scorers]
+        made = partial(of, trust=trust, domain=self.domain)
+        known = tuple(s if isinstance(s, ReportingScorer | Guarded) else made(s) for s in (*objective.scorers, *scorers))
         wishes = dict(constraints or {})
         return optimise(
             self.sampler.within(wishes),
             Plan(objective, budget=budget, constraints=wishes, **options),
-            known,
+            scoring=Scoring(known, scorer_workers, timeout, retries, scorer_batch),
             model_name=self.name,
-            scorer_workers=scorer_workers,
             reopen=partial(_sampler, self.path, self._opened, wishes),
-            timeout=timeout,
             keep=keep,
             on_progress=on_progress,
             on_search=on_search,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,52 +11,55 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial
 
+import molvae
 from molvae.errors import UsageError
-from molvae.objectives.terms import Bounds
+from molvae.objectives import Objective
+from molvae.protocols import Domain
 from molvae.records import Candidate
 from molvae.sample import Sampler
-from molvae.scorers import Scorer
 from molvae.search import Optimisation, Progress
-from molvae.search.journal import Journal
+from molvae.search.journal import STUDY, Journal
 from molvae.search.judge import Judge
-from molvae.search.plan import Plan, Scoring, search_for, usual_bounds
-from molvae.search.pool import Scored
+from molvae.search.pending import gather
+from molvae.search.plan import Plan, Scoring, search_for
+from molvae.search.pool import Pool, Scored
+from molvae.search.samplers import check as check_sampler
 from molvae.search.shared import Shelf
 from molvae.search.team import Gathered, Interruptible, Job, side_by_side
 
-__all__ = ["Optimised", "Plan", "candidates", "optimise", "usual_bounds"]
-
-FILE, STUDY = "study.journal", "molvae"  # of a folder whose run has several workers
+NAME = "molvae"  # of the study in a folder whose run has several workers
 
 
 @dataclass(frozen=True)
 class Optimised:
     """The outcome: candidates with their evidence, best first; for a Pareto search the front comes first.
 
-    search: everything that was scored and the Optuna study. failures: why evaluations were lost, and how many.
+    objective: with the bounds that were used. search: everything that was scored and the Optuna study.
     """
 
     candidates: list[Candidate]
     front: int
+    objective: Objective
     search: Optimisation
-    failures: Mapping[str, int]
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """Why records have no score, and how many, those of earlier sessions and other workers among them."""
+        return self.search.pool.failures()
 
 
 def optimise(
     sampler: Sampler,
     plan: Plan,
-    scorers: Sequence[Scorer] = (),
     *,
     model_name: str = "",
-    bounds: Bounds | None = None,
-    scorer_workers: int = 1,
-    timeout: float = 60.0,
+    scoring: Scoring | None = None,
     keep: int = 100,
     reopen: Callable[[], Sampler] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_search: Callable[[Interruptible], None] | None = None,
 ) -> Optimised:
-    """Run the search. scorer_workers, timeout: of each scorer, seconds for an evaluation. keep: candidates to deliver.
+    """Run the search. scoring: the user's scorers. keep: candidates to deliver.
 
     reopen: makes the sampler anew in another process, for a plan with several workers. on_search: handed the search before it starts, so
     that a signal handler can set ``interrupted``. Raises UsageError, UnknownName, and MolvaeError where every worker was lost.
@@ -63,18 +67,54 @@ def optimise(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if plan.workers < 1 or plan.grace <= 0:
         raise UsageError(f"workers={plan.workers}, grace={plan.grace:g}: at least one process is wanted, and some seconds")
-    scoring = Scoring(tuple(scorers), scorer_workers, timeout, bounds)
+    check_sampler(plan.sampler, plan.objectives)
+    plan, refused = _able(plan, sampler)
+    scoring = scoring or Scoring()
+    if plan.out is not None:
+        seen = gather(plan.out) if plan.resume else {}
+        plan = replace(plan, again=tuple(dict.fromkeys(text for rows in seen.values() for text in rows)))
+        scoring = replace(scoring, folder=plan.out, seen=seen)
     with scoring.judge(sampler, plan.objective) as judge:
         place, run = _storage(plan), _Run(sampler, plan, judge, on_progress, on_search)
         description = plan.described(model_name, judge)
-        journal = None if plan.out is None else Journal(plan.out, description, resume=plan.resume)
-        if place is None:
-            found, failures = run.alone(journal)
-        else:
-            found, failures = run.shared(place, journal, description, scoring, reopen)
-    front = found.pool.front() if plan.objective.pareto else []
-    chosen = [*front, *(s for s in found.pool.best(keep, plan.per_group) if s not in front)][: max(keep, len(front))]
-    return Optimised(candidates(sampler, chosen, judge), len(front), found, failures)
+        noted = {"molvae": molvae.__version__, **plan.noted()}
+        journal = None if plan.out is None else Journal(plan.out, description, noted, resume=plan.resume)
+        found = run.alone(journal) if place is None else run.shared(place, journal, description, scoring, reopen)
+    if plan.objectives > 1:
+        found.pool.weigh([1 / plan.objectives] * plan.objectives)
+    chosen, front = _chosen(found.pool, plan, sampler.representation.domain, keep)
+    found = replace(found, warnings=(*refused, *found.warnings))
+    return Optimised(candidates(sampler, chosen, judge), front, judge.bound.objective, found)
+
+
+def _able(plan: Plan, sampler: Sampler) -> tuple[Plan, list[str]]:
+    """The plan with those seeds alone that may be scored, and what is to be said of the others. Raises InvalidRecord."""
+    passes, parse = plan.gate(sampler), sampler.representation.domain.parse
+    able = tuple(text for text in plan.seeds if passes is None or passes(parse(text)))
+    gates = " and ".join(name for name, asked in (("pass the verdict", plan.verify), ("be new", plan.novel)) if asked)
+    lost = len(plan.seeds) - len(able)
+    return replace(plan, seeds=able), [f"{lost} of {len(plan.seeds)} seeds left out, for records must {gates}"] if lost else []
+
+
+def _chosen(pool: Pool, plan: Plan, domain: Domain[Any], keep: int) -> tuple[list[Scored], int]:
+    """The records to deliver, the front first, and how many are on it. Each once, though two texts may stand for one record."""
+    front = {one.key: one for one in (pool.front() if plan.objective.pareto else ())}
+    twin = None if domain.twins is None else domain.twins()
+    keys: set[str] = set()
+    groups: Counter[str] = Counter()
+    out: list[Scored] = []
+    for one in [*front.values(), *(s for s in pool.ranked() if s.key not in front)]:
+        if one.key not in front and len(out) >= keep:
+            break
+        if one.key not in front and one.group and plan.per_group and groups[one.group] >= plan.per_group:
+            continue
+        record = domain.parse(one.text)
+        if (key := domain.key(record)) in keys or (twin is not None and twin(record) is not None):
+            continue
+        keys.add(key)
+        groups[one.group] += 1
+        out.append(one)
+    return out, sum(one.key in front for one in out)
 
 
 @dataclass(frozen=True)
@@ -87,7 +127,7 @@ class _Run:
     on_progress: Callable[[Progress], None] | None
     on_search: Callable[[Interruptible], None] | None
 
-    def alone(self, journal: Journal | None, shelf: Shelf | None = None) -> tuple[Optimisation, Mapping[str, int]]:
+    def alone(self, journal: Journal | None, shelf: Shelf | None = None) -> Optimisation:
         """In this process."""
         search = search_for(self.plan, self.sampler, self.judge, shelf=shelf, note=None if journal is None else journal.note)
         if shelf is None:
@@ -96,13 +136,13 @@ class _Run:
             search.take_over(had)
         if self.on_search is not None:
             self.on_search(search)
-        return search.run(self.on_progress), self.judge.failures()
+        return search.run(self.on_progress)
 
     def shared(
         self, place: str, journal: Journal | None, description: Mapping[str, Any], scoring: Scoring, reopen: Callable[[], Sampler] | None
-    ) -> tuple[Optimisation, Mapping[str, int]]:
+    ) -> Optimisation:
         """In a study that others may work on, with all of the plan's workers."""
-        name = self.plan.study if self.plan.storage else STUDY
+        name = self.plan.study if self.plan.storage else NAME
         shelf = Shelf.at(place, name, self.plan.objectives)
         shelf.agree({key: value for key, value in description.items() if key not in ("sampler", "seed")})
         shelf.add(self._had(journal))
@@ -128,7 +168,7 @@ def _storage(plan: Plan) -> str | None:
     """Where the study is kept; None in memory. Raises UsageError for several workers without a place to share."""
     if plan.storage is not None:
         return plan.storage
-    file = None if plan.out is None else plan.out / FILE
+    file = None if plan.out is None else plan.out / STUDY
     if file is not None and (plan.workers > 1 or (plan.resume and file.exists())):
         return f"journal:{file}"
     if plan.workers > 1:

@@ -24,7 +24,7 @@ from molvae.domains.molecules.smiles import similarity
 from molvae.errors import InvalidRecord
 from molvae.metrics import pareto_front
 from molvae.search import Search, Settings
-from molvae.search.loop import Evaluation
+from molvae.search.outcome import Evaluation
 from molvae.search.sampler import Recipe
 
 Points = NDArray[np.float64]

@@ -22,7 +22,7 @@ from molvae.objectives import Objective
 from molvae.request import Range, Request
 from molvae.sample import BATCH
 from molvae.search import Search, Settings
-from molvae.search.loop import Evaluation
+from molvae.search.outcome import Evaluation
 from molvae.search.sampler import Recipe
 
 WAYS = ("conditional", "optimize", "prior", "screening")

@@ -13,7 +13,7 @@ from molvae.domains.molecules.oracles import ISOMER_TASKS
 from molvae.objectives import Objective
 from molvae.scorers import named
 from molvae.search import Search, Settings
-from molvae.search.loop import Evaluation, Optimisation
+from molvae.search.outcome import Evaluation, Optimisation
 
 
 def scorer_of(task: str, definition: str = "corrected") -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Mapping, Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,7 +42,7 @@ _SCORER = (
 _SEEDS = "Records to score first and to search around: a file, - for standard input, or the record itself. Repeatable."
 _STORAGE = (
     "Keep the Optuna study there: postgresql+psycopg://USER@HOST/DATABASE, sqlite:///FILE or journal:FILE. The same command elsewhere, with "
-    "another folder, joins it: no record is scored twice."
+    "another folder and the same --study, joins it: no record is scored twice."
 )
 
 
@@ -119,7 +120,9 @@ def optimize(
     verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Score only what passes the verdict.")] = True,
     workers: Annotated[int, typer.Option(min=1, help="Search processes, side by side on one study.")] = 1,
     scorer_workers: Annotated[int, typer.Option(min=1, help="Processes of each scorer, in each search process.")] = 1,
+    scorer_batch: Annotated[int, typer.Option(min=1, help="Records in one call of scorers that take several.")] = 64,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for one evaluation of a scorer.")] = 60.0,
+    retries: Annotated[int, typer.Option(min=0, help="Further tries of an evaluation that crashed, hung or raised.")] = 1,
     minutes: Annotated[float, typer.Option(min=0, help="Stop after so long; 0 for no limit.")] = 0.0,
     storage: Annotated[str | None, typer.Option(metavar="URL", help=_STORAGE)] = None,
     study: Annotated[str | None, typer.Option(help="The study's name.", show_default="the folder's")] = None,
@@ -132,9 +135,9 @@ def optimize(
     state = state_of(context)
     wanted, options = _objective(context.params), _options(context.params)
     loaded = open_model(state, model)
-    scoring = {"scorers": _scorers(scorer or (), loaded, trust), "scorer_workers": scorer_workers, "timeout": timeout}
+    scoring = {name: context.params[name] for name in ("trust", "scorer_workers", "scorer_batch", "timeout", "retries")}
     found = _run(state, loaded, wanted, budget=budget, keep=keep, seeds=_seeds(state, seeds, loaded), **scoring, **options)
-    _deliver(state, loaded, wanted, found, out, page=report, options={"budget": budget, **options})
+    _deliver(state, loaded, found, out, page=report, options={"budget": budget, **options})
 
 
 def _seeds(state: State, given: Sequence[str] | None, model: Model) -> tuple[str, ...]:
@@ -159,35 +162,19 @@ def _options(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _objective(given: Mapping[str, Any]) -> Objective:
-    """From a file or from the terms of the command line. Raises UsageError for both, and for what is neither."""
+    """From a file, which scorers and ``pareto`` may be added to, or from the terms of the command line. Raises UsageError for terms from both."""
     from molvae.objectives import Objective
 
     names = {"maximize": "maximize", "minimize": "minimize", "target": "target", "range": "range_", "constraint": "constraint"}
     terms: dict[str, Any] = {term: given[name] or () for term, name in names.items()}
-    needs = [("scaffold", given["scaffold"])] if given["scaffold"] is not None else []
-    terms |= {"needs": [*needs, *(("contains", query) for query in given["contains"] or ())], "similar": given["similar"] or ()}
+    terms |= {name: given[name] or () for name in ("contains", "scaffold", "similar")}
+    scorers = tuple(given["scorer"] or ())
     if given["objective"] is None:
-        return Objective.of(**terms, pareto=given["pareto"])
+        return Objective.of(**terms, scorer=scorers, pareto=given["pareto"])
     if any(terms.values()):
         raise UsageError("--objective FILE together with terms on the command line; give one or the other")
-    return Objective.from_toml(given["objective"])
-
-
-def _scorers(specs: Sequence[str], model: Model, trust: bool) -> list[Any]:
-    from molvae.scorers import of
-
-    return [of(spec, trust=trust, featurise=_features(model), domain=model.domain) for spec in specs]
-
-
-def _features(model: Model) -> Any:
-    """Texts to the counts that scikit-learn models of this package are given, where the domain has any."""
-    if model.domain.features is None:
-        return None
-    return partial(_counts, model.domain.features, model.domain.parse)
-
-
-def _counts(features: Any, parse: Any, text: str) -> Any:
-    return features([parse(text)])[0]
+    read = Objective.from_toml(given["objective"])
+    return replace(read, scorers=(*read.scorers, *scorers), pareto=read.pareto or given["pareto"])
 
 
 def _run(state: State, model: Model, objective: Objective, *, budget: int, **options: Any) -> Optimised:
@@ -196,11 +183,14 @@ def _run(state: State, model: Model, objective: Objective, *, budget: int, **opt
         running: list[Interruptible] = []
 
         def tick(now: Progress) -> None:
-            share = now.counts["valid"] / max(1, now.counts["drawn"])
-            words = f"best {number(now.best)}, top 10 {number(now.top10)}, {share:.0%} of draws valid"
-            bars.update(task, completed=now.calls, description=words)
+            words = [] if math.isnan(now.best) else [f"best {number(now.best)}, top 10 {number(now.top10)}"]
+            if drawn := now.counts["drawn"]:  # Optuna's samplers draw nothing
+                words += [f"{now.counts['valid'] / drawn:.0%} of draws valid", f"{now.counts['new'] / drawn:.0%} new"]
+            bars.update(task, completed=now.calls, description=", ".join(words) or "searching")
 
         def stop(number_: int, frame: object) -> None:
+            if not running:
+                raise KeyboardInterrupt
             for search in running:
                 search.interrupted = True
 
@@ -212,14 +202,14 @@ def _run(state: State, model: Model, objective: Objective, *, budget: int, **opt
                 signal.signal(which, handler)
 
 
-def _deliver(state: State, model: Model, objective: Objective, found: Optimised, out: Path, **report: Any) -> None:
+def _deliver(state: State, model: Model, found: Optimised, out: Path, **report: Any) -> None:
     """Files, tables and the JSON result."""
     from molvae.report.write import write
 
     search = found.search
     write(found.candidates, out / FILES[0], text_column=model.domain.column, key_column="key", exporters=model.domain.exporters)
     _write_all(model, found, out / FILES[1])
-    files = [*FILES, *write_records(model, objective, found, out, files=FILES, **report)]
+    files = [*FILES, *write_records(model, found, out, files=FILES, **report)]
     if found.candidates:
         state.show(candidate_table(found.candidates, model.domain, 10))
     table = new_table(None, "search", "", right=("",))
@@ -229,7 +219,7 @@ def _deliver(state: State, model: Model, objective: Objective, found: Optimised,
     elif found.candidates:
         add_row(table, "best", number(search.best(1)[0].score))
         add_row(table, "mean of the ten best", number(search.pool.top_mean(10)))
-    for name in ("drawn", "valid", "new", "refused"):
+    for name in ("drawn", "valid", "new", "refused") if search.counts["drawn"] else ():
         add_row(table, name, f"{search.counts[name]:,.0f}")
     for reason, count in found.failures.items():
         add_row(table, f"lost: {reason}", str(count))
@@ -238,7 +228,7 @@ def _deliver(state: State, model: Model, objective: Objective, found: Optimised,
     state.result(
         {
             "candidates": rows(found.candidates, model.domain),
-            "objective": objective.to_dict(),
+            "objective": found.objective.to_dict(),
             "scored": len(search.pool),
             "front": found.front,
             "failures": found.failures,
@@ -248,8 +238,8 @@ def _deliver(state: State, model: Model, objective: Objective, found: Optimised,
             "folder": out,
         }
     )
-    for lost in search.warnings:
-        state.warn(f"{lost}; what it had claimed went to the others")
+    for warning in search.warnings:
+        state.warn(warning)
     if search.stopped != "budget":
         state.warn(f"stopped before the budget was spent: {search.stopped}; go on with --resume")
     if not found.candidates:
@@ -258,15 +248,16 @@ def _deliver(state: State, model: Model, objective: Objective, found: Optimised,
 
 
 def _write_all(model: Model, found: Optimised, path: Path) -> None:
-    """Everything that was scored, in the order of the calls."""
+    """Everything that was scored, in the order of the calls: what each term gave, by how much a constraint is violated, why there is no score."""
     import pandas as pd
 
     from molvae.report.write import replacing
 
-    lines = []
+    objective, lines = found.objective, []
     for one in found.search.pool:
         line: dict[str, Any] = {model.domain.column: one.text, "call": one.call, "score": one.score, "feasible": one.feasible}
-        line |= {f"objective {k}": v for k, v in enumerate(one.objectives, start=1)}
-        lines.append({**line, **one.values, "origin": one.origin})
+        line |= {f"objective {name}": v for name, v in objective.components(one.values).items()}
+        line |= {f"violation {label}": v for label, v in zip(objective.labels, one.violations, strict=False)}
+        lines.append({**line, **one.values, "origin": one.origin, "failed": one.failed})
     with replacing(path) as part:
         pd.DataFrame(lines).to_csv(part, index=False)

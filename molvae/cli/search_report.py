@@ -28,7 +28,6 @@ BEST_CODES, OTHER_CODES = 500, 1500  # on the latent map
 
 def write_records(
     model: Model,
-    objective: Objective,
     found: Optimised,
     out: Path,
     *,
@@ -43,7 +42,7 @@ def write_records(
     from molvae.report.search import write_search_page
     from molvae.report.write import write
 
-    data = _data(model, objective, found, options)
+    data = _data(model, found, options)
     _write_history(data, out / HISTORY)
     written = [HISTORY]
     if data.pareto:
@@ -57,17 +56,15 @@ def write_records(
     return written
 
 
-def _data(model: Model, objective: Objective, found: Optimised, options: Mapping[str, Any]) -> SearchReport:
+def _data(model: Model, found: Optimised, options: Mapping[str, Any]) -> SearchReport:
     import numpy as np
 
     from molvae.report.search import SearchReport
-    from molvae.search.plan import usual_bounds
 
     sampler = str(options["sampler"])
     ours = sampler in ("auto", "local")  # Optuna's know no moves
-    pool = list(found.search.pool)
+    pool, objective = list(found.search.pool), found.objective
     names = dict.fromkeys([*objective.names, *(name for one in pool for name in one.values)])
-    completed = objective.completed(usual_bounds(model.sampler))
     terms = [term.name for term in objective.terms] if objective.pareto and len(objective.terms) > 1 else []
     unknown = tuple(float("nan") for _ in terms)
     data = SearchReport(
@@ -81,8 +78,8 @@ def _data(model: Model, objective: Objective, found: Optimised, options: Mapping
         endpoints={name: np.array([one.values.get(name, float("nan")) for one in pool], np.float64) for name in names},
         objectives=np.array([one.objectives or unknown for one in pool], np.float64).reshape(len(pool), len(terms)),
         objective_names=terms,
-        properties=[_request(model, completed, name) for name in names],
-        goals=[(term.name, _in_words(term)) for term in completed.terms],
+        properties=[_request(model, objective, name) for name in names],
+        goals=[(term.name, _in_words(term)) for term in objective.terms],
         constraints=objective.labels,
         failures=found.failures,
         facts={"Model": f"{model.name} {model.version}".strip(), "Date": date.today().isoformat()} | _settings(options),

@@ -25,7 +25,8 @@ class Judgement:
     """What values are worth.
 
     score: the raw value of a lone maximize (negated: minimize) term without bounds, else the weighted geometric mean of the
-    desirabilities, in [0, 1]; NaN where any value is unknown. objectives: one number for each term, more is better, for Pareto search.
+    desirabilities, in [0, 1]; of separate objectives their sum, by which nothing is ranked; NaN where any value is unknown. objectives: one
+    number for each term, more is better, for Pareto search: raw values of maximize and minimize terms without bounds, else desirabilities.
     violations: one number for each constraint in the order of ``Objective.labels``, at most 0 where met. components: endpoint -> its
     number among the objectives.
     """
@@ -46,6 +47,7 @@ class Objective:
     """Terms and constraints. Built by ``Objective.of`` or ``from_toml``; ``to_dict`` reads back as the same objective.
 
     terms are kept in the order maximize, minimize, target, range. pareto: the terms are separate objectives rather than one score.
+    scorers: texts that name where endpoints come from which nobody computes (``molvae.scorers.of``).
     """
 
     terms: tuple[Term, ...]
@@ -53,6 +55,7 @@ class Objective:
     structures: tuple[Structure, ...] = ()
     likenesses: tuple[Likeness, ...] = ()
     pareto: bool = False
+    scorers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.terms:
@@ -71,21 +74,26 @@ class Objective:
         target: Bunch = (),
         range: Bunch = (),
         constraint: Bunch = (),
+        contains: Bunch = (),
+        scaffold: Bunch = (),
         needs: Bunch | Iterable[tuple[str, str]] = (),
         similar: Bunch = (),
+        scorer: Bunch = (),
         pareto: bool = False,
     ) -> Objective:
         """An objective from texts, one or a list for each keyword, or from mappings of names to numbers.
 
         maximize, minimize: ``"qed"``, ``"qed=0.3:0.9*2"``, ``{"qed": (0.3, 0.9)}``, ``{"qed": None}``. target: ``"logp=2.5±0.5"``,
         ``{"logp": (2.5, 0.5)}``, ``{"logp": 2.5}``. range: ``"mw=250:400"``, ``{"mw": (250, 400)}``. constraint: ``"tpsa<=90"``, or any
-        of the next two with its word, ``"similar CCO:0.4"``. needs: ``"contains c1ccncc1"``, ``("contains", "c1ccncc1")``,
-        ``{"contains": "c1ccncc1"}``. similar: ``"CCO:0.4"``, ``"CCO:0.4:0.8"``, ``{"CCO": (0.4, 0.8)}``, ``{"CCO": 0.4}``.
+        of the next with its word, ``"similar CCO:0.4"``. contains, scaffold: ``"c1ccncc1"``. needs: those and a domain's other queries,
+        ``"contains c1ccncc1"``, ``("contains", "c1ccncc1")``, ``{"contains": "c1ccncc1"}``. similar: ``"CCO:0.4"``, ``"CCO:0.4:0.8"``,
+        ``{"CCO": (0.4, 0.8)}``, ``{"CCO": 0.4}``. scorer: ``"activity=my_model.py:predict:batch"``.
 
         Raises UsageError.
         """
-        texts = {"maximize": maximize, "minimize": minimize, "target": target, "range": range}
-        return cls._from(parse_all({**texts, "constraint": constraint, "needs": needs, "similar": similar}), pareto)
+        given: dict[str, Any] = {"maximize": maximize, "minimize": minimize, "target": target, "range": range, "constraint": constraint}
+        given |= {"contains": contains, "scaffold": scaffold, "needs": needs, "similar": similar, "scorer": scorer}
+        return cls._from(parse_all(given), pareto)
 
     @classmethod
     def from_toml(cls, source: Path | str | Mapping[str, Any]) -> Objective:
@@ -99,7 +107,7 @@ class Objective:
 
     @classmethod
     def _from(cls, parsed: Parsed, pareto: bool) -> Objective:
-        return cls(parsed.terms, parsed.limits, parsed.structures, parsed.likenesses, pareto)
+        return cls(parsed.terms, parsed.limits, parsed.structures, parsed.likenesses, pareto, parsed.scorers)
 
     def to_dict(self) -> dict[str, Any]:
         """The objective as plain texts by keyword, for a run's configuration; ``from_toml`` reads it."""
@@ -107,6 +115,7 @@ class Objective:
         table["constraint"] = [str(limit) for limit in self.limits]
         table["needs"] = [str(structure) for structure in self.structures]
         table["similar"] = [str(likeness) for likeness in self.likenesses]
+        table["scorer"] = list(self.scorers)
         return {key: texts for key, texts in table.items() if texts} | ({"pareto": True} if self.pareto else {})
 
     @property
@@ -126,8 +135,12 @@ class Objective:
         return len(self.terms) == 1 and isinstance(term, Ramp) and term.low is None
 
     def completed(self, usual: Bounds) -> Objective:
-        """With bounds and tolerances that were left out taken from ``usual``, name -> (low, high). Raises UsageError where one is missing."""
-        return self if self.raw else replace(self, terms=tuple(term.completed(usual) for term in self.terms))
+        """With bounds and tolerances that were left out taken from ``usual``, name -> (low, high). Raises UsageError where one is missing.
+
+        Separate objectives need no bounds, for they are compared with themselves alone: those would make all beyond them alike.
+        """
+        free = [self.raw or (self.pareto and isinstance(term, Ramp)) for term in self.terms]
+        return replace(self, terms=tuple(t if done else t.completed(usual) for t, done in zip(self.terms, free, strict=True)))
 
     def judge(self, values: Mapping[str, float]) -> Judgement:
         """What these values are worth; a value that is not finite is unknown.
@@ -155,16 +168,20 @@ class Objective:
 
     def _judge(self, values: Mapping[str, float], further: Sequence[float]) -> Judgement:
         known = {name: _finite(values, name) for name in self.names}
-        if self.raw:
-            term = self.terms[0]
-            parts = [term.raw(known[term.name])] if isinstance(term, Ramp) else []
-        else:
-            parts = [term.desirability(known[term.name]) for term in self.terms]
-        score = parts[0] if self.raw else _geometric_mean(parts, [term.weight for term in self.terms])
+        bare = [isinstance(term, Ramp) and term.low is None and (self.raw or self.pareto) for term in self.terms]
+        parts = [_worth(term, known[term.name], raw=raw) for term, raw in zip(self.terms, bare, strict=True)]
+        score = sum(parts) if self.raw or self.pareto else _geometric_mean(parts, [term.weight for term in self.terms])
         violations = (*(limit.violation(known[limit.name]) for limit in self.limits), *further)
         if any(math.isnan(value) for value in (*known.values(), *violations)):
             score = math.nan
         return Judgement(score, tuple(parts), violations, {term.name: part for term, part in zip(self.terms, parts, strict=True)})
+
+    def components(self, values: Mapping[str, float]) -> dict[str, float]:
+        """What each term gives of these values, by its endpoint, NaN for those that are not there; nothing where the score is the value itself."""
+        if self.raw:
+            return {}
+        known = {name: float(values.get(name, math.nan)) for name in self.names}
+        return dict(self._judge(known, ()).components)
 
 
 class BoundObjective:
@@ -214,6 +231,10 @@ class BoundObjective:
         for likeness, reference in zip(self.objective.likenesses, self._references, strict=True):
             found.append(likeness.violation(self._similarity(reference, [record])[0]))
         return found
+
+
+def _worth(term: Term, value: float, *, raw: bool) -> float:
+    return term.raw(value) if raw and isinstance(term, Ramp) else term.desirability(value)
 
 
 def _finite(values: Mapping[str, float], name: str) -> float:

@@ -14,7 +14,7 @@ from molvae.objectives.terms import Near, Ramp, Term, Within, parse_term
 
 # One text, several, or names with numbers.
 Bunch = str | Iterable[str] | Mapping[str, Any]
-KEYS = ("maximize", "minimize", "target", "range", "constraint", "needs", "similar")
+KEYS = ("maximize", "minimize", "target", "range", "constraint", "contains", "scaffold", "needs", "similar", "scorer")
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Parsed:
     limits: tuple[Limit, ...]
     structures: tuple[Structure, ...]
     likenesses: tuple[Likeness, ...]
+    scorers: tuple[str, ...]
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -59,6 +60,8 @@ def parse_all(given: Mapping[str, Any]) -> Parsed:
         if not isinstance(item, str):
             raise UsageError(f"constraint {item!r}: a text is wanted, as tpsa<=90")
         found.append(parse_constraint(item))
+    for kind in ("contains", "scaffold"):
+        found += [_plain_structure(kind, item) for item in _items(kind, given.get(kind, ()))]
     for item in _items("needs", given.get("needs", ())):
         found += [parse_structure(item)] if isinstance(item, str) else _structures(item)
     found += [parse_similar(item) if isinstance(item, str) else _likeness(item) for item in _items("similar", given.get("similar", ()))]
@@ -67,6 +70,7 @@ def parse_all(given: Mapping[str, Any]) -> Parsed:
         tuple(c for c in found if isinstance(c, Limit)),
         tuple(c for c in found if isinstance(c, Structure)),
         tuple(c for c in found if isinstance(c, Likeness)),
+        tuple(_plain_text("scorer", item) for item in _items("scorer", given.get("scorer", ()))),
     )
 
 
@@ -113,6 +117,16 @@ def _term(kind: str, item: str | tuple[str, Any]) -> Term:
     if kind == "range":
         return Within(name, *values)
     return Ramp("maximize" if kind == "maximize" else "minimize", name, *values)
+
+
+def _plain_text(key: str, item: str | tuple[str, Any]) -> str:
+    if not isinstance(item, str):
+        raise UsageError(f"{key}: {item!r}; a text or a list of texts is wanted")
+    return item
+
+
+def _plain_structure(kind: str, item: str | tuple[str, Any]) -> Structure | Likeness:
+    return parse_structure(f"{kind} {_plain_text(kind, item)}")
 
 
 def _structures(item: tuple[str, Any]) -> list[Structure | Likeness]:

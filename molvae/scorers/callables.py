@@ -83,7 +83,7 @@ class Function(ReportingScorer):
                 )
             names = [own]
         super().__init__(names)
-        self.batch = batch
+        self.together = batch
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_function" or self._spec is None}
@@ -95,7 +95,7 @@ class Function(ReportingScorer):
 
     def attempt(self, texts: Sequence[str]) -> list[Outcome]:
         """For each text its values, or what the function raised or returned instead."""
-        if not self.batch:
+        if not self.together:
             return [self._one(text) for text in texts]
         try:
             replies = self._function(list(texts))

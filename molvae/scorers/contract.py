@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -45,7 +45,9 @@ class Scorer(Protocol):
 
 
 class ReportingScorer(ABC):
-    """A scorer that says why an evaluation failed."""
+    """A scorer that says why an evaluation failed. together: whether it takes several texts at once better than one after the other."""
+
+    together = False
 
     def __init__(self, names: Sequence[str]) -> None:
         """Raises UsageError for no names, an empty or a repeated one."""
@@ -79,15 +81,6 @@ class RemoteScorer(ReportingScorer):
 def unknown(names: Sequence[str]) -> Values:
     """NaN for each endpoint."""
     return (math.nan,) * len(names)
-
-
-def added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Reason -> evaluations lost to it, over several counts of failures."""
-    out: dict[str, int] = {}
-    for one in counts:
-        for reason, count in one.items():
-            out[reason] = out.get(reason, 0) + count
-    return out
 
 
 def values_of(reply: Any, names: Sequence[str]) -> Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
 from molvae.errors import UsageError
@@ -26,8 +26,9 @@ class Guarded:
     tried once more one by one. seen: key -> values of what was scored before, failures (NaN) among them; it is kept up to date, so that a
     resumed run can hand it in again.
 
-    Attributes: ``failures`` reason -> count; ``last_failures`` of the latest (text, reason with details); ``evaluations`` the number of
-    distinct texts that were scored, the cost of the run.
+    Attributes: ``failures`` reason -> count; ``why`` key -> reason, of keys with an unknown value; ``last_failures`` of the latest (text,
+    reason with details); ``evaluations`` the number of distinct texts that were scored, the cost of the run; ``keep``, told of each new
+    evaluation as soon as it is there: key, values, and the reason where one of them is unknown, else "".
 
     Raises UsageError for settings out of range and for scorers that cannot travel to other processes. Close it, or use ``with``.
     """
@@ -52,6 +53,8 @@ class Guarded:
             if len(values) != len(self.names):
                 raise UsageError(f"seen[{key!r}] holds {len(values)} values; wanted {len(self.names)}: {', '.join(self.names)}")
         self.failures: dict[str, int] = {}
+        self.why: dict[str, str] = {}
+        self.keep: Callable[[str, Values, str], None] | None = None
         self.last_failures: deque[tuple[str, str]] = deque(maxlen=SHOWN)
         self.evaluations = 0
         self._retries, self._batch, self._workers = retries, batch, max(1, workers)
@@ -78,6 +81,13 @@ class Guarded:
             new.setdefault(first[key], []).append(key)
         self._score(new)
         return [self.seen[key] for key in keys]
+
+    def know(self, seen: Mapping[str, tuple[Values, str]]) -> None:
+        """Take over what was evaluated before: key -> values, and why one of them is unknown."""
+        for key, (values, why) in seen.items():
+            self.seen[key] = values
+            if why:
+                self.why[key] = why
 
     def values(self, texts: Sequence[str], keys: Sequence[str] | None = None) -> list[dict[str, float]]:
         """The same as mappings, endpoint -> value."""
@@ -111,16 +121,20 @@ class Guarded:
 
     def _keep(self, text: str, outcome: Outcome, keys: list[str]) -> None:
         self.evaluations += 1
+        why = ""
         if isinstance(outcome, Failure):
-            self._note(text, outcome.reason, str(outcome))
-            values = unknown(self.names)
+            why, values = outcome.reason, unknown(self.names)
+            self._note(text, why, str(outcome))
         else:
             values = outcome
             empty = [name for name, value in zip(self.names, values, strict=True) if math.isnan(value)]
             if empty:
-                self._note(text, "returned NaN", f"returned NaN: {', '.join(empty)}" if len(self.names) > 1 else "returned NaN")
+                why = "returned NaN"
+                self._note(text, why, f"{why}: {', '.join(empty)}" if len(self.names) > 1 else why)
         for key in keys:
-            self.seen[key] = values
+            self.know({key: (values, why)})
+            if self.keep is not None:
+                self.keep(key, values, why)
 
     def _note(self, text: str, reason: str, words: str) -> None:
         self.failures[reason] = self.failures.get(reason, 0) + 1

@@ -26,6 +26,7 @@ class Http(RemoteScorer):
         self, url: str, names: Sequence[str] = ("score",), *, timeout: float | None = None, headers: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(names)
+        self.together = True
         if not url.startswith(("http://", "https://")):
             raise UsageError(f"scorer {url!r}: an address that begins with http:// or https:// is wanted")
         self._url, self._timeout, self._headers = url, timeout, dict(headers or {})

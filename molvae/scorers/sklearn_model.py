@@ -32,6 +32,7 @@ class Sklearn(ReportingScorer):
     ) -> None:
         self._path = Path(path)
         super().__init__([self._path.stem] if names is None else names)
+        self.together = True
         if not trust:
             raise UsageError(
                 f"{path}: reading a saved scikit-learn model runs whatever code the file holds. If you made it, or trust who did, say so: "

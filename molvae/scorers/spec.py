@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from molvae.errors import UsageError
@@ -38,8 +39,8 @@ def of(
     any of these ``NAME=``, or for several endpoints ``NAME,NAME=``, says what the endpoints are called; otherwise by the function's name,
     the file's, the task's, ``similarity`` or ``score``.
 
-    batch: a function takes lists, as ``:batch`` says. trust, featurise: see ``Sklearn``. domain: of the records, for ``similar:`` and its own
-    sources, which go before modules of their names. Raises UsageError, UnknownName, and what the scorers raise.
+    batch: a function takes lists, as ``:batch`` says. trust, featurise: see ``Sklearn``; by default the domain's features. domain: of the
+    records, for ``similar:`` and its own sources, which go before modules of their names. Raises UsageError, UnknownName, and what the scorers raise.
     """
     if not isinstance(spec, str):
         return Function(spec, batch=batch)
@@ -55,7 +56,7 @@ def of(
     if kind == "similar":
         return _similar(argument, names or ["similarity"], domain)
     if kind == "sklearn":
-        return _sklearn(argument, names, trust, featurise)
+        return _sklearn(argument, names, trust, featurise or _features(domain))
     if domain is not None and kind in domain.sources:
         return named(domain, rest, names)
     if rest.endswith(":batch"):
@@ -77,6 +78,16 @@ def _similar(reference: str, names: Sequence[str], domain: Domain[Any] | None) -
     if len(names) != 1:
         raise UsageError(f"scorer 'similar:{reference}' gives one value; {len(names)} names came: {', '.join(names)}")
     return Similarity(domain, reference, names[0])
+
+
+def _features(domain: Domain[Any] | None) -> Callable[[str], Sequence[float]] | None:
+    """Texts to the domain's counts, where it has any: of molecules 2,048 Morgan bits of radius 2."""
+    return None if domain is None or domain.features is None else partial(_counts, domain.features, domain.parse)
+
+
+def _counts(features: Callable[[Sequence[Any]], Any], parse: Callable[[str], Any], text: str) -> Sequence[float]:
+    counts: Sequence[float] = features([parse(text)])[0]
+    return counts
 
 
 def _sklearn(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from molvae.search.loop import Optimisation, Progress, Search, Settings
+from molvae.search.loop import Search
+from molvae.search.outcome import Optimisation, Progress, Settings
 from molvae.search.pool import Pool, Scored
 
 __all__ = ["Optimisation", "Pool", "Progress", "Scored", "Search", "Settings"]

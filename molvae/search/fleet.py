@@ -15,7 +15,6 @@ from typing import Any
 import torch
 
 from molvae.errors import MolvaeError, UsageError
-from molvae.scorers.contract import added
 
 TICK = 1.0  # seconds between two looks at the study
 COUNTS = ("drawn", "valid", "new", "refused")
@@ -28,7 +27,6 @@ class Report:
 
     counts: Mapping[str, float] = field(default_factory=dict)
     scorer_seconds: float = 0.0
-    failures: Mapping[str, int] = field(default_factory=dict)
     stopped: str = ""
 
 
@@ -107,10 +105,6 @@ class Fleet:
             for name, value in report.counts.items():
                 out[name] = out.get(name, 0.0) + value / (len(self.reports) if name.startswith(AVERAGED) else 1)
         return out
-
-    def failures(self) -> dict[str, int]:
-        """Reason -> evaluations lost to it, over all workers."""
-        return added(report.failures for report in self.reports.values())
 
     def _hear(self, number: int, member: _Process) -> bool:
         """Take in what a worker said; False once it is silent for good."""

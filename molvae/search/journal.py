@@ -13,32 +13,36 @@ from optuna.trial import FrozenTrial, TrialState
 
 from molvae.errors import DataError, UsageError
 from molvae.search.agreement import differences, plain
+from molvae.search.pending import files
 from molvae.search.pool import Scored
 from molvae.search.trials import Known, finished
 
 NAME = "scored.jsonl"
-PLAN = "objective.json"
+PLAN = "config.json"
+STUDY = "study.journal"  # of a run with several workers, instead
 
 
 class Journal:
-    """``scored.jsonl`` and ``objective.json`` in a folder.
+    """``scored.jsonl`` and ``config.json`` in a folder.
 
-    plan: what decides about scores (model, objective, scorers, seed); a run is resumed with the same plan alone. Raises UsageError where the
-    folder holds a run and ``resume`` is not set, where there is none to resume, and where its plan is another one.
+    plan: what decides about scores (model, objective, scorers, seed); a run is resumed with the same plan alone. noted: what else it was made
+    with. Raises UsageError where the folder holds a run and ``resume`` is not set, where there is none to resume, and where its plan is
+    another one. A run that ended before anything was scored is none.
     """
 
-    def __init__(self, folder: Path, plan: Mapping[str, Any], *, resume: bool) -> None:
+    def __init__(self, folder: Path, plan: Mapping[str, Any], noted: Mapping[str, Any], *, resume: bool) -> None:
         self.folder, self.path = folder, folder / NAME
         found = folder / PLAN
+        begun = found.exists() and (any(path.exists() for path in (self.path, folder / STUDY)) or bool(files(folder)))
         if resume and not found.exists():
             raise UsageError(f"{folder} holds no run to resume; start without --resume")
-        if not resume and found.exists():
+        if not resume and begun:
             raise UsageError(f"{folder} holds a run already; go on with --resume, or choose another folder")
         wanted = plain(plan)
-        if resume and (said := differences(json.loads(found.read_text(encoding="utf-8")), wanted)):
+        if begun and (said := differences(json.loads(found.read_text(encoding="utf-8"))["plan"], wanted)):
             raise UsageError(f"{folder} holds a run of another plan ({said}); resume with the same one, or choose another folder")
         folder.mkdir(parents=True, exist_ok=True)
-        found.write_text(json.dumps(wanted, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        found.write_text(json.dumps({"plan": wanted, "noted": plain(noted)}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
     def note(self, scored: Sequence[tuple[Scored, FrozenTrial]]) -> None:
         """Append a batch and see it onto the disk."""
@@ -89,6 +93,7 @@ def _line(one: Scored, trial: FrozenTrial) -> dict[str, Any]:
         "values": {name: value if math.isfinite(value) else None for name, value in dict(trial.user_attrs.get("values", {})).items()},
         "violations": list(trial.user_attrs.get("violations", ())),
         "origin": one.origin,
+        "failed": one.failed,
         "code": [round(float(v), 5) for v in trial.params.values()],
     }
 
@@ -96,5 +101,5 @@ def _line(one: Scored, trial: FrozenTrial) -> dict[str, Any]:
 def _trial(line: Mapping[str, Any], width: int) -> FrozenTrial:
     values = {str(k): math.nan if v is None else float(v) for k, v in line["values"].items()}
     result, violations = ([float(v) for v in line[name]] for name in ("result", "violations"))
-    one = Known(str(line["text"]), str(line["key"]), tuple(result), tuple(violations), str(line["origin"]))
+    one = Known(str(line["text"]), str(line["key"]), tuple(result), tuple(violations), str(line["origin"]), str(line["failed"]))
     return finished(one, values, [float(v) for v in line["code"]], width)

@@ -11,23 +11,31 @@ from molvae.objectives import Objective
 from molvae.objectives.terms import Bounds
 from molvae.sample import BATCH, Sampler
 from molvae.scorers import Guarded
-from molvae.scorers.contract import added
 from molvae.search.heads import SUFFIXES, Heads, offered
-from molvae.search.loop import Evaluation
+from molvae.search.outcome import NO_SCORE, Evaluation
+from molvae.search.pending import Pending
 
 
 class Judge:
     """Scores batches of texts for an objective.
 
     Endpoints that a scorer provides go before the domain's properties and the model's labels of the same name. usual: bounds of terms
-    without their own. Attributes: ``computed``, the endpoints of the domain; ``means``, those that are predicted means.
+    without their own. pending: where the scorers' evaluations of the batch under way are kept. Attributes: ``computed``, the endpoints of the
+    domain; ``means``, those that are predicted means.
 
     Raises UnknownName, UsageError for an objective that these endpoints cannot serve, for an endpoint of two scorers, and for a scorer's
     that is called like a prediction (NAME_pred, NAME_lcb, NAME_ucb, NAME_views).
     """
 
-    def __init__(self, sampler: Sampler, objective: Objective, scorers: Sequence[Guarded] = (), usual: Bounds | None = None) -> None:
-        self.domain, self.scorers = sampler.representation.domain, tuple(scorers)
+    def __init__(
+        self,
+        sampler: Sampler,
+        objective: Objective,
+        scorers: Sequence[Guarded] = (),
+        usual: Bounds | None = None,
+        pending: Pending | None = None,
+    ) -> None:
+        self.domain, self.scorers, self._pending = sampler.representation.domain, tuple(scorers), pending
         provided, predicted = [name for scorer in scorers for name in scorer.names], offered(sampler)
         if twice := sorted({name for name in provided if provided.count(name) > 1}):
             raise UsageError(f"the endpoint {twice[0]} comes from two scorers; name one of them otherwise, as NAME=module:function")
@@ -50,13 +58,21 @@ class Judge:
         for source in self._sources:
             for mine, theirs in zip(values, source.values(texts), strict=True):
                 mine.update(theirs)
-        return [self._evaluation(record, mine) for record, mine in zip(records, values, strict=True)]
+        return [self._evaluation(*row) for row in zip(texts, records, values, strict=True)]
 
-    def _evaluation(self, record: Any, values: Mapping[str, float]) -> Evaluation:
+    def settled(self) -> None:
+        """The latest batch was told: its evaluations need not be kept any more."""
+        if self._pending is not None:
+            self._pending.clear()
+
+    def _evaluation(self, text: str, record: Any, values: Mapping[str, float]) -> Evaluation:
         found = self.bound.judge(values, record)
         violations = tuple(math.inf if math.isnan(v) else v for v in found.violations)
-        return Evaluation(found.score, dict(values), violations, found.objectives)
+        failed = self._why(text, values) if math.isnan(found.score) else ""
+        return Evaluation(found.score, dict(values), violations, found.objectives, failed)
 
-    def failures(self) -> dict[str, int]:
-        """Reason -> evaluations lost to it, over all scorers."""
-        return added(source.failures for source in self._sources)
+    def _why(self, text: str, values: Mapping[str, float]) -> str:
+        """Why a text has no score."""
+        said = [source.why[text] for source in self._sources if text in source.why]
+        unknown = [f"no {name}" for name in self.computed if not math.isfinite(values[name])]
+        return next(iter([*said, *unknown]), NO_SCORE)

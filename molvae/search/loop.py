@@ -4,90 +4,31 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage, InMemoryStorage
-from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from molvae.errors import InvalidRecord, UsageError
 from molvae.sample import Sampler
+from molvae.search.moves import GIVEN, Proposal
+from molvae.search.outcome import NO_SCORE, Evaluate, Evaluation, Note, Optimisation, Progress, Settings
 from molvae.search.pool import Pool, Scored
-from molvae.search.sampler import LatentSampler, Recipe
+from molvae.search.sampler import LatentSampler
 from molvae.search.samplers import optuna_sampler
-from molvae.search.shared import Member, Shared, Shelf
+from molvae.search.shared import Member, Shared, Shelf, note
 from molvae.search.storage import sync
 from molvae.search.surrogate import Features
-from molvae.search.trials import Known, code_at, finished, is_scored, known, open_trial, point, space
+from molvae.search.trials import Known, code_at, finished, is_scored, known, open_trial, space
 
 POINT_LEVEL = 0.5  # noise level at which the points of Optuna's own samplers are decoded: precise enough to be a function of the point
 WAIT = 0.3  # seconds between two looks, where others are at all that the budget has left
 WORST = 1e3  # violation of a point that decodes to nothing: visible to samplers, which a failed trial is not
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What a scorer says of one record. score NaN: it failed. violations: > 0 where a constraint does not hold."""
-
-    score: float
-    values: Mapping[str, float] = field(default_factory=dict)
-    violations: tuple[float, ...] = ()
-    objectives: tuple[float, ...] = ()
-
-
-Evaluate = Callable[[Sequence[str]], Sequence[Evaluation]]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """budget: unique calls of the scorer. sampler: "auto" or "local" is the default one, others are Optuna's. objectives: 1, or their number
-    for a Pareto search. constraints: their names, in the order of the violations. seconds: stop after so long, 0 for no limit."""
-
-    budget: int
-    seed: int = 0
-    sampler: str = "auto"
-    objectives: int = 1
-    constraints: tuple[str, ...] = ()
-    seconds: float = 0.0
-    recipe: Recipe = field(default_factory=Recipe)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """calls so far, best score, mean of the ten best, counts of the sampler, seconds."""
-
-    calls: int
-    best: float
-    top10: float
-    counts: Mapping[str, float]
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Optimisation:
-    """All that was scored, in the order of the calls, and how.
-
-    stopped: "budget", "time", "exhausted", "interrupted", or "workers lost". warnings: of workers that were lost, and how.
-    """
-
-    pool: Pool
-    study: Study
-    seconds: float
-    scorer_seconds: float
-    counts: Mapping[str, float]
-    stopped: str
-    warnings: tuple[str, ...] = ()
-
-    def best(self, count: int) -> list[Scored]:
-        """The best feasible records."""
-        return self.pool.ranked()[:count]
-
-
-Note = Callable[[Sequence[tuple[Scored, FrozenTrial]]], None]
 
 
 @dataclass(frozen=True)
@@ -105,7 +46,7 @@ class Search:
 
     accept: a test of records before they are scored. storage, name: of the study, as ``Shelf`` and Optuna name them; the trials that
     are there already are taken over and count. A study in a storage is one that others may work on too, see ``shared``, and member says who
-    this worker is among them. note: told of every batch as soon as it is scored, for a journal.
+    this worker is among them. note: told of every batch as soon as it is scored, for a journal; settled: called once the study has it too.
     """
 
     def __init__(
@@ -119,11 +60,13 @@ class Search:
         storage: BaseStorage | str | None = None,
         name: str | None = None,
         note: Note | None = None,
+        settled: Callable[[], None] | None = None,
         member: Member | None = None,
     ) -> None:
         if settings.budget < 1:
             raise UsageError(f"budget {settings.budget}; wanted at least one call of the scorer")
-        self.sampler, self.evaluate, self.settings, self.accept, self.note = sampler, evaluate, settings, accept, note
+        self.sampler, self.evaluate, self.settings, self.accept = sampler, evaluate, settings, accept
+        self.note, self.settled = note, settled
         self.ours = settings.sampler in ("auto", "local")
         if isinstance(storage, str):
             shelf = Shelf.at(storage, name, settings.objectives)
@@ -137,18 +80,24 @@ class Search:
         self.space = space(sampler.model.latent.width)
         self.scorer_seconds = 0.0
         self.told: dict[str, Evaluation] = {}
+        self.given: deque[Proposal] = deque()  # what is to be scored before one of Optuna's samplers is asked, which knows points alone
         self.interrupted = False
         if self.shared is not None:
             self.take_over(self.shared.look())
 
-    def plant(self, texts: Sequence[str]) -> int:
-        """Score these records first and search around them. How many are left to score. Raises InvalidRecord."""
-        domain = self.sampler.representation.domain
-        planted = self.latent.plant([domain.parse(text) for text in texts])
-        if not self.ours:
-            for proposal in planted:
-                self.study.enqueue_trial(point(proposal.z))
+    def plant(self, seeds: Sequence[str], again: Sequence[str] = (), *, propose: bool = True) -> int:
+        """Score these records first, and search around the seeds. How many are left to score. Raises InvalidRecord.
+
+        again: records of a batch that a kill cut short, which were proposed before. propose: whether it is for this worker to do so.
+        """
+        parse = self.sampler.representation.domain.parse
+        planted = self.latent.plant([parse(text) for text in seeds])
+        planted += self.latent.plant([parse(text) for text in again], seeds=False)
+        if not (self.ours and propose):
+            self.latent.queue.clear()
             self.latent.planted = 0
+        if not self.ours and propose:
+            self.given.extend(planted)
         return len(planted)
 
     @property
@@ -164,7 +113,7 @@ class Search:
             if not is_scored(trial) or (one := known(trial)).key in self.told:
                 continue
             several = one.values if len(one.values) > 1 else ()
-            self.told[one.key] = Evaluation(one.values[0] if len(one.values) == 1 else math.nan, {}, one.violations, several)
+            self.told[one.key] = Evaluation(one.values[0] if len(one.values) == 1 else math.nan, {}, one.violations, several, one.failed)
             done.append(one)
         if done and first:
             self.latent.warm(done)
@@ -220,7 +169,8 @@ class Search:
 
     def _batch(self, count: int) -> int:
         """Ask, score what is new, tell. How many were scored."""
-        tickets = self._ask(count) if self.shared is None else self._claim(self.shared, count)
+        alone = self._first if self.given else self._ask
+        tickets = alone(count) if self.shared is None else self._claim(self.shared, count)
         begun = time.monotonic()
         results = self.evaluate([ticket.text for ticket in tickets]) if tickets else []
         self.scorer_seconds += time.monotonic() - begun
@@ -233,12 +183,37 @@ class Search:
             self.note(fresh)
         if self.shared is not None:
             sync(self.storage)
+        if self.settled is not None:
+            self.settled()
         return len(fresh)
+
+    def _first(self, count: int) -> list[Ticket]:
+        """Trials of what was given, in a study of this process alone."""
+        there = len(self.study.get_trials(deepcopy=False))
+        asked = self._enter({p.key: p for p in self._taken(count)})
+        return [replace(ticket, number=there + k) for k, ticket in enumerate(asked.values())]
+
+    def _taken(self, count: int) -> list[Proposal]:
+        """The next of what was given, unless it is scored by now."""
+        left = [self.given.popleft() for _ in range(min(count, len(self.given)))]
+        return [p for p in left if p.key not in self.told]
+
+    def _enter(self, proposals: Mapping[str, Proposal]) -> dict[str, Ticket]:
+        """Trials with their records and codes, one write for each: asking writes each dimension by itself, to a file or a database."""
+        worker = "" if self.shared is None else self.shared.member.token
+        rows = [(p.text, p.key, worker, self.latent.name_of(p), self.latent.code(p)) for p in proposals.values()]
+        self.study.add_trials([open_trial(*row) for row in rows])
+        return {p.key: Ticket(-1, p.text, p.key) for p in proposals.values()}
 
     def _ask(self, count: int) -> list[Ticket]:
         """Trials with records to score. Those of points that decode to nothing new are told without a call of the scorer."""
         asked: dict[str, Ticket] = {}
-        trials = [self.study.ask(self.space) for _ in range(count)]
+        trials = []
+        for _ in range(count):
+            trials.append(trial := self.study.ask(self.space))
+            if self.shared is not None:
+                # At once, for a trial without an owner is taken for what a dead worker left, and asking for a batch can take long.
+                trial.set_user_attr("worker", self.shared.member.token)
         for trial, found in zip(trials, self._records(trials), strict=True):
             if found is None:
                 self._tell_nothing(trial)
@@ -250,26 +225,35 @@ class Search:
 
     def _claim(self, shared: Shared, count: int) -> list[Ticket]:
         """The same in a shared study, of trials that no other worker has."""
-        if self.ours:
-            # Entered with their codes, in one write each: asking writes each dimension by itself, to a file or a database.
-            proposals = {p.key: p for p in self.latent.take_next(count)}
-            rows = [(p.text, p.key, shared.member.token, self.latent.name_of(p), self.latent.code(p)) for p in proposals.values()]
-            self.study.add_trials([open_trial(*row) for row in rows])
-            asked = {p.key: Ticket(-1, p.text, p.key) for p in proposals.values()}
+        proposals: dict[str, Proposal] = {}
+        entered = self.ours or bool(self.given)
+        if entered:
+            proposals = {p.key: p for p in (self.latent.take_next(count) if self.ours else self._taken(count))}
+            asked = self._enter(proposals)
         else:
             asked = {ticket.key: ticket for ticket in self._ask(count)}
             for ticket in asked.values():
-                for name, value in (("text", ticket.text), ("worker", shared.member.token), ("key", ticket.key)):
+                for name, value in (("text", ticket.text), ("key", ticket.key)):
                     shared.note(ticket.number, name, value)
         if not asked:
             return []
-        settled = shared.settle(asked, self.told, self.settings.budget)
+        # Trials that were asked for had their numbers long before they named their records.
+        settled = shared.settle(asked, self.told, self.settings.budget, numbered=entered)
         self.take_over(settled.scored)
         for key, number in settled.refused.items():
             self._give_up(shared, replace(asked[key], number=number))
+        self._keep_given([p for key, p in proposals.items() if p.move == GIVEN and key in settled.refused and key not in self.told])
         if self.ours:
             self.latent.open |= {number: proposals[key] for key, number in settled.held.items()}
         return [replace(asked[key], number=number) for key, number in settled.held.items()]
+
+    def _keep_given(self, refused: Sequence[Proposal]) -> None:
+        """What the user brought along is proposed again, should the other worker have backed off too."""
+        if self.ours:
+            self.latent.queue.extendleft(refused)
+            self.latent.planted += len(refused)
+        else:
+            self.given.extendleft(refused)
 
     def _give_up(self, shared: Shared, ticket: Ticket) -> None:
         """End a trial on a record that another worker has."""
@@ -305,7 +289,7 @@ class Search:
         values = tuple(result.objectives) if several else (result.score,)
         if math.isnan(result.score) or any(math.isnan(v) for v in values):
             values = ()
-        one = Known(ticket.text, ticket.key, values, _capped(result.violations))
+        one = Known(ticket.text, ticket.key, values, _capped(result.violations), failed="" if values else result.failed or NO_SCORE)
         try:
             frozen = self._finish(ticket, one, result)
         except UpdateFinishedTrialError:
@@ -332,7 +316,7 @@ class Search:
         elif one.violations:
             self._note(ticket, "violations", list(one.violations))
         if not one.values:
-            self._note(ticket, "failed", True)
+            self._note(ticket, "failed", one.failed)
         frozen = self.study.tell(ticket.number, list(one.values)) if one.values else self.study.tell(ticket.number, state=TrialState.FAIL)
         if not self.ours:
             self.latent.share([one])
@@ -343,10 +327,12 @@ class Search:
             ticket.trial.set_user_attr(name, value)
         elif self.shared is not None:
             self.shared.note(ticket.number, name, value)
+        else:
+            note(self.storage, self.study, ticket.number, name, value)
 
     def _tell_nothing(self, trial: Trial) -> None:
         self._constrain(trial, WORST, [WORST] * len(self.settings.constraints))
-        self.study.tell(trial, [self._floor()] * self.settings.objectives)
+        self.study.tell(trial, self._floor())
 
     def _tell_again(self, trial: Trial, key: str) -> None:
         found = self.told.get(key)
@@ -365,10 +351,11 @@ class Search:
             for name, value in zip(("record", *self.settings.constraints), (record, *capped), strict=True):
                 trial.set_constraint(name, value)
 
-    def _floor(self) -> float:
-        """A finite value below what was seen, for points without a record."""
-        seen = [s.score for s in self.pool if not math.isnan(s.score)]
-        return min(seen, default=0.0)
+    def _floor(self) -> list[float]:
+        """The worst that was seen of each objective, for points without a record."""
+        several = self.settings.objectives > 1
+        seen = [s.objectives if several else (s.score,) for s in self.pool if (s.objectives if several else not math.isnan(s.score))]
+        return [min(values) for values in zip(*seen, strict=True)] or [0.0] * self.settings.objectives
 
     def _progress(self, seconds: float) -> Progress:
         ranked = self.pool.ranked()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from molvae.sample import Sampler
 from molvae.scorers import Guarded, Scorer
 from molvae.search.heads import SUFFIXES
 from molvae.search.judge import Judge
-from molvae.search.loop import Note, Search, Settings
+from molvae.search.loop import Search
+from molvae.search.outcome import Note, Settings
+from molvae.search.pending import Pending, Seen
 from molvae.search.sampler import Recipe
 from molvae.search.shared import GRACE, Member, Shelf
 
@@ -27,6 +30,7 @@ class Plan:
     storage the study lives in memory, and the folder ``out``, where given, keeps every scored record. workers: search processes; several
     share a study in the storage, by default a file in ``out``. Others, on other machines too, join it by the same storage and study.
     grace: seconds of silence after which a worker of a shared study is taken for dead. seeds: records to score first and to search around.
+    again: records that a killed run was at, which are scored first but not searched around.
     per_group: most records of one group (scaffold) among the candidates and in the elite that is searched around; 0 for no limit.
     constraints: what the sampler was made to fulfil exactly (``Sampler.within``), for the run's description.
     """
@@ -46,6 +50,7 @@ class Plan:
     grace: float = GRACE
     recipe: Recipe = field(default_factory=Recipe)
     seeds: tuple[str, ...] = ()
+    again: tuple[str, ...] = ()
     per_group: int = 0
     constraints: Mapping[str, str] = field(default_factory=dict)
 
@@ -62,10 +67,10 @@ class Plan:
         return Settings(self.budget, self.seed, self.sampler, self.objectives, self.objective.labels, self.seconds, recipe)
 
     def described(self, model_name: str, judge: Judge) -> dict[str, Any]:
-        """What decides about the scores of a run, and so must be the same when it is resumed."""
+        """What decides about the scores of a run, and so must be the same when it is resumed. The objective has the bounds that it is judged by."""
         return {
             "model": model_name,
-            "objective": self.objective.to_dict(),
+            "objective": judge.bound.objective.to_dict(),
             "endpoints of scorers": [name for scorer in judge.scorers for name in scorer.names],
             "sampler": self.sampler,
             "seed": self.seed,
@@ -74,24 +79,65 @@ class Plan:
             **({"constraints": dict(self.constraints)} if self.constraints else {}),
         }
 
+    def noted(self) -> dict[str, Any]:
+        """What else a run was made with, for its record: this may be another when it is resumed."""
+        return {
+            "budget": self.budget,
+            "recipe": asdict(self.recipe),
+            "seeds": list(self.seeds),
+            "per_group": self.per_group,
+            "seconds": self.seconds,
+            "workers": self.workers,
+        }
+
+    def gate(self, sampler: Sampler) -> Callable[[Any], bool] | None:
+        """The test that records must pass before they are scored."""
+        validator, domain = sampler.validator, sampler.representation.domain
+        if not self.verify and not self.novel:
+            return None
+
+        def passes(record: Any) -> bool:
+            if self.verify and not validator.verdict(record).ok:
+                return False
+            return not self.novel or validator.novel(domain.key(record)) is not False
+
+        return passes
+
 
 @dataclass(frozen=True)
 class Scoring:
-    """The user's scorers and how they are run. workers, timeout: of each, seconds for an evaluation. bounds: of terms without their own."""
+    """The user's scorers and how they are run.
+
+    workers, timeout, retries: of each; seconds for an evaluation, further tries after a crash, a time-out or an exception. batch: texts in one
+    call of those that take several at once (``ReportingScorer.together``). bounds: of terms without their own. folder: where evaluations are
+    kept until their batch is told, ``seen`` those that are known from before (``molvae.search.pending``).
+    """
 
     scorers: tuple[Scorer, ...] = ()
     workers: int = 1
     timeout: float = 60.0
+    retries: int = 1
+    batch: int = 64
     bounds: Bounds | None = None
+    folder: Path | None = None
+    seen: Seen = field(default_factory=dict)
 
     @contextmanager
-    def judge(self, sampler: Sampler, objective: Objective) -> Iterator[Judge]:
-        """The judge of this objective, whose scorers end with the context. Raises as ``Judge`` does."""
+    def judge(self, sampler: Sampler, objective: Objective, number: int = 0) -> Iterator[Judge]:
+        """The judge of search process ``number``, whose scorers end with the context. Raises as ``Judge`` does."""
+        pending = None if self.folder is None else Pending(self.folder, number)
         with ExitStack() as stack:
-            guarded = [s if isinstance(s, Guarded) else Guarded(s, workers=self.workers, timeout=self.timeout) for s in self.scorers]
+            guarded = [stack.enter_context(self._guarded(scorer)) for scorer in self.scorers]
             for one in guarded:
-                stack.enter_context(one)
-            yield Judge(sampler, objective, guarded, {**usual_bounds(sampler), **(self.bounds or {})})
+                one.know(self.seen.get(tuple(one.names), {}))
+                one.keep = None if pending is None else partial(pending.keep, one.names)
+            yield Judge(sampler, objective, guarded, {**usual_bounds(sampler), **(self.bounds or {})}, pending)
+
+    def _guarded(self, scorer: Scorer) -> Guarded:
+        if isinstance(scorer, Guarded):
+            return scorer
+        size = self.batch if getattr(scorer, "together", False) else 1
+        return Guarded(scorer, workers=self.workers, timeout=self.timeout, retries=self.retries, batch=size)
 
 
 def usual_bounds(sampler: Sampler) -> dict[str, tuple[float, float]]:
@@ -105,29 +151,19 @@ def search_for(
     plan: Plan, sampler: Sampler, judge: Judge, *, shelf: Shelf | None = None, note: Note | None = None, member: Member | None = None
 ) -> Search:
     """The search that a plan describes, in memory or in a shared study."""
+    member = member or Member(grace=plan.grace)
     search = Search(
         sampler,
         judge,
         plan.settings(),
-        accept=_gate(sampler, plan),
+        accept=plan.gate(sampler),
         features=sampler.representation.domain.features,
         storage=None if shelf is None else shelf.storage,
         name=plan.study if shelf is None else shelf.study.study_name,
         note=note,
-        member=member or Member(grace=plan.grace),
+        settled=judge.settled,
+        member=member,
     )
-    search.plant(plan.seeds)
+    # Of several workers one scores what is given; the others hear of it from the study.
+    search.plant(plan.seeds, plan.again, propose=member.number == 0)
     return search
-
-
-def _gate(sampler: Sampler, plan: Plan) -> Callable[[Any], bool] | None:
-    validator, domain = sampler.validator, sampler.representation.domain
-    if not plan.verify and not plan.novel:
-        return None
-
-    def passes(record: Any) -> bool:
-        if plan.verify and not validator.verdict(record).ok:
-            return False
-        return not plan.novel or validator.novel(domain.key(record)) is not False
-
-    return passes

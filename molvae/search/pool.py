@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -18,6 +19,7 @@ class Scored:
     """One record that was scored. rank: what the search maximises; NaN where the score is unknown or a constraint is violated.
 
     values: endpoint -> value as the scorer gave it. origin: the move that proposed it. call: its number among the scorer's calls, from 1.
+    failed: why its score is unknown, "" where it is known.
     """
 
     text: str
@@ -30,6 +32,7 @@ class Scored:
     origin: str = ""
     call: int = 0
     group: str = ""
+    failed: str = ""
 
     @property
     def feasible(self) -> bool:
@@ -131,6 +134,10 @@ class Pool:
         """Rank of the record in this place (1 is the best) of those scored after a call, minus infinity where there are fewer."""
         ranked = [s for s in self.ranked() if s.call > since]
         return ranked[place - 1].rank if len(ranked) >= place else -math.inf
+
+    def failures(self) -> dict[str, int]:
+        """Reason -> records whose score is unknown for it, the most frequent first."""
+        return dict(Counter(s.failed for s in self if s.failed).most_common())
 
     def top_mean(self, count: int) -> float:
         """Mean score of the best ``count``; NaN where nothing has a rank."""

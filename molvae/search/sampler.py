@@ -109,25 +109,23 @@ class LatentSampler(BaseSampler):
         self.open[trial.number] = proposal
         return point(proposal.z)
 
-    def plant(self, records: Sequence[Any]) -> list[Proposal]:
-        """Propose these records before anything else, and search around them instead of drawing ``recipe.start`` records from the prior.
+    def plant(self, records: Sequence[Any], *, seeds: bool = True) -> list[Proposal]:
+        """Propose these records before anything else; of seeds, search around them instead of drawing ``recipe.start`` records from the prior.
 
         Returns those that are proposed; the rest are not accepted, or scored already.
         """
-        domain, texts = self.representation.domain, {}
-        for record in records:
-            text = domain.write(record)
-            if text not in self.pool and (self.accept is None or self.accept(record)):
-                texts[text] = record
+        domain = self.representation.domain
+        able = {domain.write(record): record for record in records if self.accept is None or self.accept(record)}
+        texts = {text: record for text, record in able.items() if text not in self.pool}
         batch, places = self.representation.able(list(texts.values()))
         codes = torch.zeros(len(texts), self.base.model.latent.width)  # what has no code is scored, but not searched around
         if batch is not None and batch.target is not None:
             codes[places] = self.base.modes(batch)
-            self.longest_given = max(self.longest_given, int(batch.target.lengths.max()))
+            self.longest_given = max(self.longest_given, int(batch.target.lengths.max()) if seeds else 0)
         planted = [Proposal(z, record, text, text, GIVEN) for z, (text, record) in zip(codes, texts.items(), strict=True)]
         self.queue.extend(planted)
         self.planted += len(planted)
-        self.start = min(self.start, max(1, self.planted)) if records else self.start
+        self.start = min(self.start, len(able)) if seeds and able else self.start
         return planted
 
     def next(self) -> Proposal | None:
@@ -170,7 +168,8 @@ class LatentSampler(BaseSampler):
             return
         done = tuple(float(v) for v in values) if state == TrialState.COMPLETE and values else ()
         violations = tuple(float(v) for v in trial.user_attrs.get("violations", ()))
-        self.take(Known(text, str(trial.user_attrs.get("key", text)), done, violations), proposal)
+        said = str(trial.user_attrs.get("failed", ""))
+        self.take(Known(text, str(trial.user_attrs.get("key", text)), done, violations, failed=said), proposal)
         if len(self.fresh) >= self.recipe.batch or not self.open:
             self._update()
 

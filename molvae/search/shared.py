@@ -105,6 +105,12 @@ def fail(storage: BaseStorage, study: Study, number: int) -> None:
         return  # another worker was faster
 
 
+def note(storage: BaseStorage, study: Study, number: int, name: str, value: object) -> None:
+    """Set a user attribute of a trial."""
+    study_id = storage.get_study_id_from_name(study.study_name)
+    storage.set_trial_user_attr(storage.get_trial_id_from_study_id_trial_number(study_id, number), name, value)
+
+
 def retire(study: Study, member: Member) -> None:
     """Say that this worker is gone, so that others need not wait for it to be missed."""
     study.set_user_attr(_SIGN + member.token, ENDED)
@@ -213,11 +219,12 @@ class Shared(Watch):
                 self.claims[trial.number] = key
         return self._sift(trials)
 
-    def settle(self, keys: Collection[str], scored: Collection[str], budget: int) -> Settled:
+    def settle(self, keys: Collection[str], scored: Collection[str], budget: int, *, numbered: bool = True) -> Settled:
         """Which of this worker's claims, already written for these keys, hold. scored: keys of what is known to be scored.
 
         A claim is refused where another has the record, and where those with lower numbers are enough for the budget: the highest number
-        that holds has seen all lower ones, so all workers together never exceed it.
+        that holds has seen all lower ones, so all workers together never exceed it. numbered: whether claims were written when their trials
+        got their numbers; where they were written later, all that can be seen count, and two workers may both back off.
         """
         new = self.look()
         done = {*scored, *(str(key_of(trial)) for trial in new)}
@@ -227,7 +234,7 @@ class Shared(Watch):
         for key, number in sorted(self._own.items(), key=lambda item: item[1]):
             if key not in keys:
                 continue
-            before = {other for at, other in self.claims.items() if at < number} - done
+            before = {other for at, other in self.claims.items() if at < number or not numbered} - done
             fits = len(done) + len(before) + len(held) < budget
             (held if fits and key not in done and key not in theirs else refused)[key] = number
         return Settled(held, refused, new)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial
 from molvae.protocols import Domain
 from molvae.sample import Sampler
 from molvae.search.fleet import Fleet, Line, Report
-from molvae.search.loop import Optimisation, Progress
+from molvae.search.outcome import Optimisation, Progress
 from molvae.search.plan import Plan, Scoring, search_for
 from molvae.search.pool import Pool, Scored
 from molvae.search.shared import Member, Shelf, Watch, retire
@@ -45,16 +45,16 @@ class Job:
         """Search until there is a reason to stop."""
         set_verbosity(WARNING)
         sampler = self.reopen()
-        with self.scoring.judge(sampler, self.plan.objective) as judge:
+        with self.scoring.judge(sampler, self.plan.objective, number) as judge:
             shelf = Shelf.at(str(self.plan.storage), self.plan.study, self.plan.objectives)
             search = search_for(self.plan, sampler, judge, shelf=shelf, member=self.member(number))
 
             def tell(now: Progress) -> None:
-                search.interrupted = line.tell(Report(now.counts, search.scorer_seconds, judge.failures()))
+                search.interrupted = line.tell(Report(now.counts, search.scorer_seconds))
 
             search.interrupted = line.stop
             found = search.run(tell)
-            return Report(found.counts, found.scorer_seconds, judge.failures(), found.stopped)
+            return Report(found.counts, found.scorer_seconds, found.stopped)
 
 
 class Gathered(Watch):
@@ -84,11 +84,8 @@ def side_by_side(
     domain: Domain[Any],
     on_progress: Callable[[Progress], None] | None,
     on_search: Callable[[Interruptible], None] | None,
-) -> tuple[Optimisation, Mapping[str, int]]:
-    """Search with the plan's workers. The outcome, and why evaluations were lost.
-
-    Raises UsageError, MolvaeError where every worker was lost.
-    """
+) -> Optimisation:
+    """Search with the plan's workers. Raises UsageError, MolvaeError where every worker was lost."""
     started, due = time.monotonic(), 0.0
     fleet, seen = Fleet(job, job.plan.workers), Gathered(shelf, domain)
     if on_search is not None:
@@ -108,12 +105,10 @@ def side_by_side(
     fleet.run(tick, lambda number: retire(shelf.study, job.member(number)))
     final = Gathered(shelf, domain)  # anew, so that calls are numbered as the trials are
     final.update()
-    if job.plan.objectives > 1:
-        final.pool.weigh([1 / job.plan.objectives] * job.plan.objectives)
     stopped = "budget" if len(final.pool) >= job.plan.budget else _stopped(fleet)
     spent = sum(report.scorer_seconds for report in fleet.reports.values())
     found = Optimisation(final.pool, shelf.study, time.monotonic() - started, spent, fleet.counts(), stopped)
-    return replace(found, warnings=tuple(fleet.lost.values())), fleet.failures()
+    return replace(found, warnings=tuple(f"{lost}; what it had claimed went to the others" for lost in fleet.lost.values()))
 
 
 def _stopped(fleet: Fleet) -> str:

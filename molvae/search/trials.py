@@ -1,7 +1,7 @@
 """What the trials of a search's study say, in their user attributes: which record was scored, with what outcome, by whom.
 
 "text", "key": the record, set before it is scored; "worker": who is at it; "values": endpoint -> value; "violations"; "origin": the move that
-proposed it; "failed": the scorer gave no value, which sets the trial apart from one that was never scored; "again": a value known before.
+proposed it; "failed": why the score is unknown, which sets the trial apart from one that was never scored; "again": a value known before.
 """
 
 from __future__ import annotations
@@ -39,13 +39,14 @@ def code_at(parameters: Mapping[str, float]) -> Tensor:
 
 @dataclass(frozen=True)
 class Known:
-    """A record that was scored. values: one for each objective, none where scoring failed."""
+    """A record that was scored. values: one for each objective, none where scoring failed, for the reason ``failed``."""
 
     text: str
     key: str
     values: tuple[float, ...]
     violations: tuple[float, ...] = ()
     origin: str = ""
+    failed: str = ""
 
 
 def key_of(trial: FrozenTrial) -> str | None:
@@ -66,7 +67,8 @@ def known(trial: FrozenTrial) -> Known:
     attributes = trial.user_attrs
     values = tuple(trial.values or ()) if trial.state == TrialState.COMPLETE else ()
     violations = tuple(float(v) for v in attributes.get("violations", ()))
-    return Known(attributes["text"], attributes["key"], values, violations, str(attributes.get("origin", "")))
+    said = (str(attributes.get(name, "")) for name in ("origin", "failed"))
+    return Known(attributes["text"], attributes["key"], values, violations, *said)
 
 
 def finished(
@@ -83,7 +85,7 @@ def finished(
         user_attrs={
             **said,
             **({"violations": list(one.violations)} if one.violations else {}),
-            **({} if one.values else {"failed": True}),
+            **({} if one.values else {"failed": one.failed}),
         },
     )
 
@@ -103,4 +105,4 @@ def scored(one: Known, call: int, group: str, endpoints: Mapping[str, float]) ->
     single = len(one.values) == 1
     rank = (one.values[0] if single else 0.0) if one.values and all(v <= 0 for v in one.violations) else math.nan
     score, several = (one.values[0], ()) if single else (math.nan, one.values)
-    return Scored(one.text, one.key, score, rank, dict(endpoints), one.violations, several, one.origin, call, group)
+    return Scored(one.text, one.key, score, rank, dict(endpoints), one.violations, several, one.origin, call, group, one.failed)

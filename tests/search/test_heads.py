@@ -13,12 +13,13 @@ import torch
 import molvae
 from molvae.errors import UnknownName, UsageError
 from molvae.objectives import Objective
-from molvae.optimise import Plan, optimise, usual_bounds
+from molvae.optimise import optimise
 from molvae.report.write import write
 from molvae.sample import Sampler
 from molvae.scorers import Guarded, of
 from molvae.search.heads import Heads, offered
 from molvae.search.journal import NAME
+from molvae.search.plan import Plan, Scoring, usual_bounds
 from molvae.search.sampler import Recipe
 
 SMALL = Recipe(batch=16, start=32, elite=20, screen=2, tune_steps=1)
@@ -97,10 +98,10 @@ class TestObjectives:
         def scorer(name: str) -> Guarded:
             return Guarded(of(f"{name}=builtins:len"), workers=0)
 
-        found = optimise(blind, Plan(Objective.of(maximize="qed"), budget=16, recipe=SMALL), [scorer("qed")])
+        found = optimise(blind, Plan(Objective.of(maximize="qed"), budget=16, recipe=SMALL), scoring=Scoring((scorer("qed"),)))
         assert all(c.measured["qed"] == len(c.text) for c in found.candidates)
         with pytest.raises(UsageError, match="qed_lcb is the model's own"):
-            optimise(blind, Plan(Objective.of(maximize="qed"), budget=16), [scorer("qed_lcb")])
+            optimise(blind, Plan(Objective.of(maximize="qed"), budget=16), scoring=Scoring((scorer("qed_lcb"),)))
 
     def test_unknown_names_are_told_of_them(self, model: molvae.Model):
         with pytest.raises(UnknownName, match=r"logp_lbc.*logp_lcb, logp_pred, logp_ucb"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,8 @@ from molvae.errors import DataError, InvalidRecord, UnknownName, UsageError
 from molvae.objectives import Objective
 from molvae.records import Candidate
 from molvae.scorers import Guarded, of
-from molvae.search.journal import NAME
+from molvae.search.journal import NAME, PLAN
+from molvae.search.pending import left
 from molvae.search.sampler import Recipe
 
 SMALL = Recipe(batch=16, start=32, elite=20, screen=2, tune_steps=1)
@@ -27,6 +29,11 @@ def length(text: str) -> float:
     if text.endswith("N"):
         raise ValueError("no nitrogen at the end, please")
     return float(len(text))
+
+
+def pending(folder: Path) -> list[str]:
+    """Texts whose evaluations are kept for a batch that has not ended."""
+    return [text for rows in left(folder).values() for text in rows]
 
 
 def run(model: molvae.Model, objective: Objective = LOGP, budget: int = 64, **options):
@@ -59,9 +66,10 @@ SEEDS = ("Cc1ccccc1", "CCCCCC", "Cc1ccc(CC)cc1")
 def test_seeds_are_scored_first_and_searched_around(model: molvae.Model, sampler: str):
     found = run(model, budget=60, seeds=(*SEEDS, SEEDS[0]), sampler=sampler)
     first = [s for s in found.search.pool if s.call <= 3]
+    assert {s.text for s in first} == {model.domain.write(model.domain.parse(t)) for t in SEEDS}
+    assert {s.origin for s in first} == {"given"}
+    assert len(found.search.study.trials) >= 60
     if sampler == "auto":
-        assert {s.text for s in first} == {model.domain.write(model.domain.parse(t)) for t in SEEDS}
-        assert {s.origin for s in first} == {"given"}
         assert any(s.origin.startswith(("around", "cross", "grow", "graft")) for s in found.search.pool if s.call <= 20)
     assert len(found.search.pool) == 60
 
@@ -70,6 +78,7 @@ def test_a_seed_that_fails_the_verdict_is_not_scored_and_no_record_is_an_error(m
     found = run(model, budget=20, seeds=("CC=C=C=C", SEEDS[0]))
     assert not model.validator.verdict(model.domain.parse("CC=C=C=C")).ok
     assert [s.text for s in found.search.pool if s.origin == "given"] == [SEEDS[0]]
+    assert found.search.warnings == ("1 of 2 seeds left out, for records must pass the verdict",)
     with pytest.raises(InvalidRecord, match="not a molecule"):
         run(model, budget=20, seeds=("not a molecule",))
 
@@ -92,6 +101,37 @@ def test_a_front_holds_no_beaten_record(model: molvae.Model):
         better = [o for o in found.search.pool if all(a >= b for a, b in zip(o.objectives, one.objectives, strict=True))]
         assert all(o.objectives == one.objectives for o in better)
     assert len(found.search.study.best_trials) >= len(front)
+
+
+def test_objectives_of_a_front_are_what_was_measured(model: molvae.Model):
+    found = run(model, Objective.of(maximize="logp", minimize="mw=100:300", pareto=True), budget=32)
+    for one in found.search.pool:
+        assert one.objectives[0] == pytest.approx(one.values["logp"])  # without bounds: two beyond usual ones are not alike
+        assert one.objectives[1] == pytest.approx(min(1, max(0, (300 - one.values["mw"]) / 200)))
+    with pytest.raises(UsageError, match="cmaes knows one objective"):
+        run(model, Objective.of(maximize="logp", minimize="mw", pareto=True), sampler="cmaes")
+
+
+def test_one_record_is_delivered_once(model: molvae.Model):
+    tautomers = ("Oc1ccccn1", "O=c1cccc[nH]1")
+    assert len({model.domain.key(model.domain.parse(text)) for text in tautomers}) == 1
+    found = run(model, budget=12, seeds=tautomers, verify=False, keep=12)
+    assert {s.text for s in found.search.pool} >= set(tautomers)
+    assert len({c.text for c in found.candidates} & set(tautomers)) == 1
+
+
+def together(texts: Sequence[str]) -> list[float]:
+    """How many texts came in one call."""
+    return [float(len(texts))] * len(texts)
+
+
+def test_scorers_that_take_several_get_several(model: molvae.Model):
+    asked = Objective.of(maximize="n", scorer=f"n={__name__}:together:batch")
+    assert {s.score for s in run(model, asked, budget=16).search.pool} == {16.0}
+    assert {s.score for s in run(model, asked, budget=16, scorer_batch=4).search.pool} == {4.0}
+    assert {s.score for s in run(model, asked, budget=16, scorer_workers=2).search.pool} == {8.0}
+    alone = Objective.of(maximize="builtins", scorer="builtins=builtins:len")
+    assert all(s.score == len(s.text) for s in run(model, alone, budget=16).search.pool)
 
 
 def test_scorers_provide_endpoints_and_lose_single_evaluations(model: molvae.Model):
@@ -145,12 +185,57 @@ class TestGoingOn:
         assert len(second.search.study.trials) == 96
         assert second.candidates[0].measured["counted"] == second.candidates[0].extra["score"]
 
+    def test_a_kill_in_the_middle_of_a_batch_costs_nothing(self, model: molvae.Model, tmp_path: Path):
+        scored: list[str] = []
+
+        def counted(text: str) -> float:
+            if len(scored) == 20:
+                raise KeyboardInterrupt  # what no guard holds back, as a kill
+            scored.append(text)
+            return math.nan if len(scored) == 18 else float(len(text))
+
+        def part(**options):
+            return run(model, Objective.of(maximize="counted"), budget=48, scorers=[Guarded(of(counted), workers=0)], **options)
+
+        with pytest.raises(KeyboardInterrupt):
+            part(out=tmp_path / "run")
+        first = list(scored)
+        assert pending(tmp_path / "run") == first[16:]
+        scored.append("")  # so that it goes on
+        found = part(out=tmp_path / "run", resume=True)
+        scored.remove("")
+        assert len(scored) == len(set(scored)) == len(found.search.pool) == 48
+        assert {s.text for s in found.search.pool if s.call <= 20} == set(first)
+        assert found.failures == {"returned NaN": 1}
+        assert not pending(tmp_path / "run")
+
+    def test_why_scores_are_unknown_is_known_after_going_on(self, model: molvae.Model, tmp_path: Path):
+        asked = {"objective": Objective.of(maximize="length", scorer=f"{__name__}:length"), "out": tmp_path / "run"}
+        asked |= {"seeds": ("CC(C)N", "CCCCC"), "verify": False}
+        run(model, budget=16, **asked)
+        found = run(model, budget=17, resume=True, **asked)
+        lost = {s.text: s.failed for s in found.search.pool if s.text.endswith("N")}
+        assert lost["CC(C)N"] == "raised ValueError"
+        assert found.failures == {"raised ValueError": len(lost)}
+
+    def test_a_run_without_a_score_does_not_keep_its_folder(self, model: molvae.Model, tmp_path: Path):
+        def refuse(text: str) -> float:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            run(model, Objective.of(maximize="refuse"), scorers=[Guarded(of(refuse), workers=0)], out=tmp_path / "run")
+        assert len(run(model, budget=16, out=tmp_path / "run").search.pool) == 16
+        noted = json.loads((tmp_path / "run" / PLAN).read_text(encoding="utf-8"))["noted"]
+        assert (noted["budget"], noted["recipe"]["batch"]) == (16, 16)
+
     def test_another_plan_is_refused(self, model: molvae.Model, tmp_path: Path):
         run(model, budget=16, out=tmp_path / "run")
         with pytest.raises(UsageError, match="holds a run already"):
             run(model, budget=16, out=tmp_path / "run")
         with pytest.raises(UsageError, match=r"another plan.*objective"):
             run(model, Objective.of(minimize="logp"), budget=16, out=tmp_path / "run", resume=True)
+        with pytest.raises(UsageError, match=r"another plan.*objective"):
+            run(model, Objective.of(maximize="logp", scorer="x=builtins:len"), budget=16, out=tmp_path / "run", resume=True)
         with pytest.raises(UsageError, match="no run to resume"):
             run(model, budget=16, out=tmp_path / "none", resume=True)
 

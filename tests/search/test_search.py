@@ -11,7 +11,7 @@ import pytest
 
 import molvae
 from molvae.search import Search, Settings
-from molvae.search.loop import Evaluation
+from molvae.search.outcome import Evaluation
 from molvae.search.sampler import LatentSampler, Recipe, space
 
 SMALL = Recipe(batch=16, start=32, elite=20, screen=2, tune_steps=2)

@@ -97,19 +97,22 @@ class Bench:
             assert time.monotonic() < end, self.log.read_text(encoding="utf-8")[-500:]
             time.sleep(0.02)
 
-    def check(self, place: str, name: str, budget: int, killed: set[int] = frozenset()) -> None:
-        """Every record scored once, all of them in the study; only those that a killed process was at may have been scored again."""
+    def check(self, place: str, name: str, budget: int, killed: set[int] = frozenset(), at: int = BATCH) -> None:
+        """Every record scored once, all of them in the study; only those that a killed process was at may have been scored again.
+
+        at: how many those are: its batch for others that go on without it, the one call under way once its own folder is resumed.
+        """
         study = Shelf.at(place, name, 1).study
         kept = [t.user_attrs["text"] for t in study.trials if is_scored(t)]
         calls = self.calls()
         assert len(kept) == len(set(kept)) == budget
         twice = [text for text, count in Counter(text for _, text in calls).items() if count > 1]
-        assert len(twice) <= BATCH * len(killed)
+        assert len(twice) <= at * len(killed)
         for text in twice:
             assert killed & {who for who, what in calls if what == text}, text
         unkept = {text for who, text in calls if who not in killed} - set(kept)
         assert not unkept, "scored and lost"
-        assert len({text for _, text in calls} - set(kept)) <= BATCH * len(killed)
+        assert len({text for _, text in calls} - set(kept)) <= at * len(killed)
 
     def lines(self, out: str) -> list[str]:
         return [json.loads(line)["text"] for line in (self.folder / out / NAME).read_text(encoding="utf-8").splitlines()]
@@ -162,9 +165,22 @@ class TestOneCommand:
         killed |= {who for who, _ in bench.calls()}
         said = json.loads(finish(bench.cli("run", "--workers", 2, "--resume", budget=200)))
         assert said["scored"] == 200
-        bench.check(f"journal:{bench.folder}/run/study.journal", "molvae", 200, killed)
+        bench.check(f"journal:{bench.folder}/run/study.journal", "molvae", 200, killed, at=1)
         assert sorted(bench.lines("run")) == sorted(set(bench.lines("run")))
         assert len(bench.lines("run")) == 200
+
+    def test_one_process_killed_in_the_middle_of_a_batch_then_resumed(self, bench: Bench) -> None:
+        running = bench.cli("run", "--sampler", "random")
+        bench.until(lambda: len(bench.calls()) >= BATCH + BATCH // 2)
+        os.killpg(running.pid, signal.SIGKILL)
+        running.communicate(timeout=30)
+        before = len(bench.calls())
+        assert before % BATCH  # in the middle
+        said = json.loads(finish(bench.cli("run", "--sampler", "random", "--resume")))
+        assert said["scored"] == BUDGET
+        texts = [text for _, text in bench.calls()]
+        assert len(texts) <= BUDGET + 1  # the call under way when it was killed
+        assert set(texts) == set(bench.lines("run"))
 
     def test_a_signal_stops_all_after_their_batch(self, bench: Bench) -> None:
         running = bench.cli("run", "--workers", 2, budget=2000)
