@@ -27,6 +27,7 @@ from molvae.api import Model, load
 from molvae.domains.molecules.docking import Docking
 from molvae.objectives import Objective
 from molvae.scorers import Guarded, Measured
+from molvae.search.journal import PLAN
 from molvae.search.sampler import Recipe
 from molvae.wheels import Wheel
 
@@ -101,7 +102,7 @@ def searched(model: Model, docking: Docking, options: argparse.Namespace) -> dic
     def tell(now: Any) -> None:
         print(f"search: {now.calls} calls, best {now.best:.2f}, {now.seconds:.0f} s", file=sys.stderr, flush=True)
 
-    place: dict[str, Any] = {"out": options.folder, "resume": (options.folder / "scored.jsonl").exists()}
+    place: dict[str, Any] = {"out": options.folder, "resume": (options.folder / PLAN).exists()}
     plan = {"budget": options.budget, "seed": options.seed, "recipe": recipe, **place}
     found = model.optimize(objective, scorers=[scorer], timeout=TIMEOUT, on_progress=tell, **plan)
     return {one.text: one.values.get(AFFINITY, float("nan")) for one in found.search.pool}

@@ -39,6 +39,7 @@ from molvae.search.pool import Scored
 ALERTS = ("pains", "brenk", "nih")
 SHOWN = tuple(SYSTEMS.index(name) for name in ("NF-BO", "REINVENT", "GenGFN", "InVirtuoGen"))  # on the terminal
 CHEMISTRY = {"fail_verdict": "fail the verdict", "alerts": "have a structural alert (PAINS, BRENK, NIH)", "hard": "have SA > 4.5"}
+MODEL = "zinc250k"
 HARD = 4.5  # SA score above which a molecule counts as hard to make
 
 
@@ -46,6 +47,7 @@ def name_of(task: str, seed: int, options: argparse.Namespace) -> str:
     """Name of a run in the working folder."""
     parts = [
         task,
+        *([Path(options.model).name] if options.model != MODEL else []),
         f"seed{seed}",
         *(["verdict"] if options.verdict else []),
         *([f"workers{options.workers}"] if options.workers > 1 else []),
@@ -140,7 +142,7 @@ def _mean(runs: Sequence[Mapping[str, Any]], of: Any) -> float:
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The command line's options."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pmo", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--model", default="zinc250k", help="shipped model or checkpoint folder (default zinc250k)")
+    parser.add_argument("--model", default=MODEL, help=f"shipped model or checkpoint folder (default {MODEL})")
     parser.add_argument("--tasks", help="names separated by commas, or all")
     parser.add_argument("--collect", action="store_true", help="write the result file from the runs that are there")
     parser.add_argument("--budget", type=int, default=10_000, help="calls (default 10000)")

@@ -36,6 +36,27 @@ def test_optimize_writes_its_folder_and_resumes(with_model: Cli, tmp_path: Path)
     assert "time, this session" in (out / "report.html").read_text(encoding="utf-8")
 
 
+def test_a_slip_leaves_the_folder_free_and_a_file_takes_scorers_and_pareto(with_model: Cli, tmp_path: Path) -> None:
+    out, aim = tmp_path / "run", tmp_path / "aim.toml"
+    aim.write_text('minimize = "mw=50:300"\nmaximize = ["length=5:20"]\ncontains = "c"\nconstraint = "mw<=250"\n', encoding="utf-8")
+    common = ("optimize", "--objective", aim, "--budget", 24, "--batch", 8, "-o", out, "--no-report", "--json")
+    for slip, said in (("magic", "magic"), ("cmaes", "one objective")):
+        failed = with_model(*common, "--scorer", "length=builtins:len", "--pareto", "--sampler", slip)
+        assert (failed.code, said in failed.err) == (2, True), failed.err
+    assert with_model(*common).code == 2  # nobody provides length
+    done = with_model(*common, "--scorer", "length=builtins:len", "--pareto")
+    assert done.code == 0, done.err
+    assert done.json["front"] > 0
+    assert done.json["objective"] | {"pareto": True} == done.json["objective"]
+    rows = pd.read_csv(out / "all.csv")
+    np.testing.assert_allclose(rows["objective length"], ((rows["smiles"].str.len() - 5) / 15).clip(0, 1))
+    np.testing.assert_allclose(rows["violation mw<=250"] <= 0, rows["mw"] <= 250)
+    assert ((rows["violation contains c"] <= 0) == rows["smiles"].str.contains("c")).all()
+    config = json.loads((out / "config.json").read_text(encoding="utf-8"))
+    assert config["plan"]["objective"]["scorer"] == ["length=builtins:len"]
+    assert config["noted"]["budget"] == 24
+
+
 def test_seeds_come_from_files_and_the_command_line(with_model: Cli, tmp_path: Path) -> None:
     (tmp_path / "seeds.smi").write_text("Cc1ccccc1\nno molecule\n", encoding="utf-8")
     what = ("--maximize", "logp", "--budget", 30, "--batch", 8, "--per-scaffold", 1)

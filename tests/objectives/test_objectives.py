@@ -164,6 +164,25 @@ def test_other_refusals() -> None:
         Objective.of(maximize=[3])
 
 
+def test_structures_and_scorers_have_their_own_keys_everywhere() -> None:
+    said = {"contains": ["c1ccncc1", "[NX3;H2]"], "scaffold": "c1ccccc1", "scorer": ["activity=my.py:predict:batch", "x=program:a b"]}
+    found = Objective.of(maximize="activity", **said)
+    assert found.structures == (Structure("contains", "c1ccncc1"), Structure("contains", "[NX3;H2]"), Structure("scaffold", "c1ccccc1"))
+    assert found.scorers == tuple(said["scorer"])
+    assert Objective.from_toml({"maximize": "activity", **said}) == found == Objective.from_toml(found.to_dict())
+    with pytest.raises(ConfigError, match="scorer"):
+        Objective.from_toml({"maximize": "activity", "scorer": {"a": "b"}})
+
+
+def test_separate_objectives_without_bounds_are_raw() -> None:
+    both = Objective.of(maximize="qed", minimize="mw=100:300", target="logp=2", pareto=True).completed({"logp": (0, 4), "qed": (0.2, 0.4)})
+    judged = both.judge({"qed": 0.9, "mw": 200, "logp": 2.1})
+    assert judged.objectives == (0.9, 0.5, 1.0)
+    assert both.components({"qed": 0.9, "mw": 200}) == pytest.approx({"qed": 0.9, "mw": 0.5, "logp": math.nan}, nan_ok=True)
+    assert math.isnan(both.judge({"qed": 0.9, "mw": math.nan, "logp": 2.1}).score)
+    assert Objective.of(maximize="qed").components({"qed": 0.9}) == {}
+
+
 def test_toml_files(tmp_path: Path) -> None:
     file = tmp_path / "aim.toml"
     expected = Objective.of(maximize=["qed"], target={"logp": (2.5, 0.5)}, constraint=["tpsa<=90"], pareto=True)
