@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,13 +20,14 @@ from molvae.search.outcome import NO_SCORE, Evaluate, Evaluation, Note, Optimisa
 from molvae.search.pool import Pool, Scored
 from molvae.search.sampler import LatentSampler
 from molvae.search.samplers import optuna_sampler
-from molvae.search.shared import Member, Shared, Shelf, note
+from molvae.search.shared import Member, Shared, Shelf
 from molvae.search.storage import sync
 from molvae.search.surrogate import Features
-from molvae.search.trials import Known, code_at, finished, is_scored, known, open_trial, space
+from molvae.search.trials import Known, code_at, finished, is_scored, known, open_trial, point, space
 
 POINT_LEVEL = 0.5  # noise level at which the points of Optuna's own samplers are decoded: precise enough to be a function of the point
 WAIT = 0.3  # seconds between two looks, where others are at all that the budget has left
+GIVEN_TEXT = "given"  # attribute of a trial that waits with the text of its record
 WORST = 1e3  # violation of a point that decodes to nothing: visible to samplers, which a failed trial is not
 
 
@@ -80,7 +80,7 @@ class Search:
         self.space = space(sampler.model.latent.width)
         self.scorer_seconds = 0.0
         self.told: dict[str, Evaluation] = {}
-        self.given: deque[Proposal] = deque()  # what is to be scored before one of Optuna's samplers is asked, which knows points alone
+        self.enqueued = 0  # records that wait in the study to be scored before one of Optuna's samplers is asked
         self.interrupted = False
         if self.shared is not None:
             self.take_over(self.shared.look())
@@ -97,7 +97,10 @@ class Search:
             self.latent.queue.clear()
             self.latent.planted = 0
         if not self.ours and propose:
-            self.given.extend(planted)
+            for proposal in planted:
+                # Optuna's samplers know points alone, and a point need not decode to the record that it is the code of.
+                self.study.enqueue_trial(point(proposal.z), user_attrs={GIVEN_TEXT: proposal.text})
+            self.enqueued = len(planted)
         return len(planted)
 
     @property
@@ -149,7 +152,8 @@ class Search:
                 return "time"
             if room > 0:
                 # What the user brings along is a batch of its own, for the search goes on from there.
-                idle = 0 if self._batch(min(self.latent.planted or settings.recipe.batch, room)) else idle + 1
+                idle = 0 if self._batch(min(self.latent.planted or self.enqueued or settings.recipe.batch, room)) else idle + 1
+                self.enqueued = 0
             else:
                 time.sleep(WAIT)  # others are at the rest; should they die over it, it is this worker's
             if on_progress is not None:
@@ -169,8 +173,7 @@ class Search:
 
     def _batch(self, count: int) -> int:
         """Ask, score what is new, tell. How many were scored."""
-        alone = self._first if self.given else self._ask
-        tickets = alone(count) if self.shared is None else self._claim(self.shared, count)
+        tickets = self._ask(count) if self.shared is None else self._claim(self.shared, count)
         begun = time.monotonic()
         results = self.evaluate([ticket.text for ticket in tickets]) if tickets else []
         self.scorer_seconds += time.monotonic() - begun
@@ -186,24 +189,6 @@ class Search:
         if self.settled is not None:
             self.settled()
         return len(fresh)
-
-    def _first(self, count: int) -> list[Ticket]:
-        """Trials of what was given, in a study of this process alone."""
-        there = len(self.study.get_trials(deepcopy=False))
-        asked = self._enter({p.key: p for p in self._taken(count)})
-        return [replace(ticket, number=there + k) for k, ticket in enumerate(asked.values())]
-
-    def _taken(self, count: int) -> list[Proposal]:
-        """The next of what was given, unless it is scored by now."""
-        left = [self.given.popleft() for _ in range(min(count, len(self.given)))]
-        return [p for p in left if p.key not in self.told]
-
-    def _enter(self, proposals: Mapping[str, Proposal]) -> dict[str, Ticket]:
-        """Trials with their records and codes, one write for each: asking writes each dimension by itself, to a file or a database."""
-        worker = "" if self.shared is None else self.shared.member.token
-        rows = [(p.text, p.key, worker, self.latent.name_of(p), self.latent.code(p)) for p in proposals.values()]
-        self.study.add_trials([open_trial(*row) for row in rows])
-        return {p.key: Ticket(-1, p.text, p.key) for p in proposals.values()}
 
     def _ask(self, count: int) -> list[Ticket]:
         """Trials with records to score. Those of points that decode to nothing new are told without a call of the scorer."""
@@ -226,10 +211,12 @@ class Search:
     def _claim(self, shared: Shared, count: int) -> list[Ticket]:
         """The same in a shared study, of trials that no other worker has."""
         proposals: dict[str, Proposal] = {}
-        entered = self.ours or bool(self.given)
-        if entered:
-            proposals = {p.key: p for p in (self.latent.take_next(count) if self.ours else self._taken(count))}
-            asked = self._enter(proposals)
+        if self.ours:
+            # Entered with their codes, in one write each: asking writes each dimension by itself, to a file or a database.
+            proposals = {p.key: p for p in self.latent.take_next(count)}
+            rows = [(p.text, p.key, shared.member.token, self.latent.name_of(p), self.latent.code(p)) for p in proposals.values()]
+            self.study.add_trials([open_trial(*row) for row in rows])
+            asked = {p.key: Ticket(-1, p.text, p.key) for p in proposals.values()}
         else:
             asked = {ticket.key: ticket for ticket in self._ask(count)}
             for ticket in asked.values():
@@ -238,22 +225,23 @@ class Search:
         if not asked:
             return []
         # Trials that were asked for had their numbers long before they named their records.
-        settled = shared.settle(asked, self.told, self.settings.budget, numbered=entered)
+        settled = shared.settle(asked, self.told, self.settings.budget, numbered=self.ours)
         self.take_over(settled.scored)
         for key, number in settled.refused.items():
             self._give_up(shared, replace(asked[key], number=number))
-        self._keep_given([p for key, p in proposals.items() if p.move == GIVEN and key in settled.refused and key not in self.told])
+        back = [key for key in settled.refused if key not in self.told]
+        self._propose_again([proposals[key] for key in back if key in proposals], [asked[key] for key in back])
         if self.ours:
             self.latent.open |= {number: proposals[key] for key, number in settled.held.items()}
         return [replace(asked[key], number=number) for key, number in settled.held.items()]
 
-    def _keep_given(self, refused: Sequence[Proposal]) -> None:
-        """What the user brought along is proposed again, should the other worker have backed off too."""
-        if self.ours:
-            self.latent.queue.extendleft(refused)
-            self.latent.planted += len(refused)
-        else:
-            self.given.extendleft(refused)
+    def _propose_again(self, proposals: Sequence[Proposal], tickets: Sequence[Ticket]) -> None:
+        """Of what was refused, that which the user brought along: the other worker may have backed off too."""
+        given = [p for p in proposals if p.move == GIVEN]
+        self.latent.queue.extendleft(given)
+        self.latent.planted += len(given)
+        for trial in (ticket.trial for ticket in tickets if ticket.trial is not None and GIVEN_TEXT in ticket.trial.user_attrs):
+            self.study.enqueue_trial(trial.params, user_attrs={GIVEN_TEXT: trial.user_attrs[GIVEN_TEXT]})
 
     def _give_up(self, shared: Shared, ticket: Ticket) -> None:
         """End a trial on a record that another worker has."""
@@ -272,7 +260,9 @@ class Search:
         z = torch.stack([code_at({name: trial.params[name] for name in self.space}) for trial in trials])
         count = len(trials)
         drawn = self.sampler.draw(z, torch.full((count,), POINT_LEVEL), self.sampler.unset(count), 0.0, 0.0, None)
-        return [self._read(tokens) if ended else None for tokens, ended in zip(drawn.tokens, drawn.finished, strict=True)]
+        given = [trial.user_attrs.get(GIVEN_TEXT) for trial in trials]
+        found = [self._read(tokens) if ended else None for tokens, ended in zip(drawn.tokens, drawn.finished, strict=True)]
+        return [(str(text), str(text)) if text is not None else one for text, one in zip(given, found, strict=True)]
 
     def _read(self, tokens: Sequence[int]) -> tuple[str, str] | None:
         try:
@@ -327,8 +317,6 @@ class Search:
             ticket.trial.set_user_attr(name, value)
         elif self.shared is not None:
             self.shared.note(ticket.number, name, value)
-        else:
-            note(self.storage, self.study, ticket.number, name, value)
 
     def _tell_nothing(self, trial: Trial) -> None:
         self._constrain(trial, WORST, [WORST] * len(self.settings.constraints))

@@ -105,12 +105,6 @@ def fail(storage: BaseStorage, study: Study, number: int) -> None:
         return  # another worker was faster
 
 
-def note(storage: BaseStorage, study: Study, number: int, name: str, value: object) -> None:
-    """Set a user attribute of a trial."""
-    study_id = storage.get_study_id_from_name(study.study_name)
-    storage.set_trial_user_attr(storage.get_trial_id_from_study_id_trial_number(study_id, number), name, value)
-
-
 def retire(study: Study, member: Member) -> None:
     """Say that this worker is gone, so that others need not wait for it to be missed."""
     study.set_user_attr(_SIGN + member.token, ENDED)

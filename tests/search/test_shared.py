@@ -257,6 +257,17 @@ class TestSearches:
         together(searches(model, file, 24, seen, sampler="random"))
         assert len(seen) == len(set(seen)) == len(self.scored(file)) == 24
 
+    @pytest.mark.parametrize("sampler", ["auto", "random"])
+    def test_seeds_of_two_commands_are_scored_once_and_not_lost(self, model: molvae.Model, file: str, sampler: str) -> None:
+        seen: list[str] = []
+        seeds = ["Cc1ccccc1", "CCCCCC", "Cc1ccc(CC)cc1"]
+        found = searches(model, file, 24, seen, sampler=sampler)
+        for one in found:
+            one.plant(seeds)
+        together(found)
+        assert len(seen) == len(set(seen)) == 24
+        assert {model.domain.write(model.domain.parse(text)) for text in seeds} <= set(seen)
+
     @pytest.mark.slow  # two commits to the disk for each trial
     def test_two_share_a_database(self, model: molvae.Model, tmp_path: Path) -> None:
         seen: list[str] = []
