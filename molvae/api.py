@@ -16,6 +16,7 @@ from torch import Tensor
 
 from molvae import build, catalog, checkpoint
 from molvae.errors import CheckpointError, InvalidRecord, UnknownName, UsageError
+from molvae.gates import other_than
 from molvae.invert import Inverted, invert
 from molvae.nn.priors import Exemplars
 from molvae.objectives import Objective
@@ -203,8 +204,7 @@ class Model:
     ) -> Generation:
         """n distinct analogues of one record, decoded from its code at noise level ``radius`` (0 itself, 1 anything), most similar first."""
         record = self.domain.parse(text)
-        own = self.domain.key(record)
-        away = Need("not the seed itself", lambda r: self.domain.key(r) != own)
+        away = Need("not the seed itself", other_than(self.domain, record))
         request = Request(
             n=n,
             needs=(away,),

@@ -10,6 +10,7 @@ import numpy as np
 
 from molvae.errors import InvalidRecord
 from molvae.nn.decoders import Drawn
+from molvae.protocols import Domain
 from molvae.records import Candidate
 from molvae.representation import Representation
 from molvae.request import Funnel, Request
@@ -21,6 +22,14 @@ RARE = 0.98  # share of valid draws lost to that from which a search is the bett
 PATIENCE = 4096  # draws without a single valid one after which a run gives up
 
 Predict = Callable[[Sequence[Candidate]], list[Candidate]]
+
+
+def other_than(domain: Domain[Any], record: Any) -> Callable[[Any], bool]:
+    """A test of records for being another one than this."""
+    key, twins = domain.key(record), None if domain.twins is None else domain.twins()
+    if twins is not None:
+        twins.add(record)
+    return lambda other: domain.key(other) != key and (twins is None or twins.find(other) is None)
 
 
 class Run:
@@ -36,9 +45,8 @@ class Run:
         self.validator = validator
         self.accepted: list[Candidate] = []
         self.reasons: dict[str, int] = {}
-        self.seen: set[str] = set()
-        twins = representation.domain.twins
-        self.twin = twins() if request.unique and twins is not None else None
+        self.seen: set[str] = set()  # keys of what was accepted
+        self.twins = None if representation.domain.twins is None else representation.domain.twins()
         self.texts: dict[str, str] = {}  # text -> why it did not pass, or nothing
         self._predict = predict
         computed = representation.domain.properties
@@ -91,10 +99,9 @@ class Run:
             return None
         self.funnel.passed += 1
         key = domain.key(record)
-        if request.unique and (key in self.seen or (self.twin is not None and self.twin(record) is not None)):
+        if self._repeats(key, record):
             self._lost("duplicate")
             return None
-        self.seen.add(key)
         self.funnel.unique += 1
         novel = self.validator.novel(key)
         if request.novel and not novel:
@@ -108,6 +115,8 @@ class Run:
         for p in request.measure:
             measured.setdefault(p, domain.properties[p].compute(record) if p in domain.properties else math.nan)
         wanted = {t.name: t.value for t in request.targets}
+        if not self.judged:
+            self._remember(key, record)
         return Candidate(text=text, key=key, verdict=verdict, measured=measured, asked=wanted, novel=novel, log_likelihood=score)
 
     def _foretold(self, candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -116,12 +125,25 @@ class Run:
         kept = []
         for candidate in self._predict(candidates):
             # A record that the encoder cannot read has no prediction: NaN is inside nothing.
-            if all(low <= candidate.predicted[name] <= high for name, low, high in bounds):
-                kept.append(candidate)
-            else:
+            record = self.representation.domain.parse(candidate.text)
+            if not all(low <= candidate.predicted[name] <= high for name, low, high in bounds):
                 self._lost("predicted outside the tolerance")
+            elif self._repeats(candidate.key, record):
+                self._lost("duplicate")  # of another one of this batch
+            else:
+                self._remember(candidate.key, record)
+                kept.append(candidate)
         self.funnel.predicted_inside = (self.funnel.predicted_inside or 0) + len(kept)
         return kept
+
+    def _repeats(self, key: str, record: Any) -> bool:
+        """Whether it is the same as one that was accepted. One that was not, such as a crystal at another volume, bars none."""
+        return self.request.unique and (key in self.seen or (self.twins is not None and self.twins.find(record) is not None))
+
+    def _remember(self, key: str, record: Any) -> None:
+        self.seen.add(key)
+        if self.twins is not None and self.request.unique:
+            self.twins.add(record)
 
     def _raw(self) -> bool:
         return not self.request.verify or any(len(gaps) < RAW for gaps in self.gaps.values())

@@ -99,7 +99,7 @@ def _able(plan: Plan, sampler: Sampler) -> tuple[Plan, list[str]]:
 def _chosen(pool: Pool, plan: Plan, domain: Domain[Any], keep: int) -> tuple[list[Scored], int]:
     """The records to deliver, the front first, and how many are on it. Each once, though two texts may stand for one record."""
     front = {one.key: one for one in (pool.front() if plan.objective.pareto else ())}
-    twin = None if domain.twins is None else domain.twins()
+    twins = None if domain.twins is None else domain.twins()
     keys: set[str] = set()
     groups: Counter[str] = Counter()
     out: list[Scored] = []
@@ -109,9 +109,11 @@ def _chosen(pool: Pool, plan: Plan, domain: Domain[Any], keep: int) -> tuple[lis
         if one.key not in front and one.group and plan.per_group and groups[one.group] >= plan.per_group:
             continue
         record = domain.parse(one.text)
-        if (key := domain.key(record)) in keys or (twin is not None and twin(record) is not None):
+        if (key := domain.key(record)) in keys or (twins is not None and twins.find(record) is not None):
             continue
         keys.add(key)
+        if twins is not None:
+            twins.add(record)
         groups[one.group] += 1
         out.append(one)
     return out, sum(one.key in front for one in out)

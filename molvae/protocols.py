@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from molvae.records import Candidate, GraphArrays, Row
 
 R = TypeVar("R")
+R_in = TypeVar("R_in", contravariant=True)
 
 
 class Prefix(Protocol):
@@ -178,6 +179,16 @@ class Stability:
     dynamics: tuple[str, ...]
 
 
+class Twins(Protocol[R_in]):
+    """A memory of records, in which one is the same as another although their keys differ."""
+
+    def find(self, record: R_in) -> int | None:
+        """The number of the one that is the same, as they were added, from 0; None for a new one."""
+
+    def add(self, record: R_in) -> None:
+        """Remember a record."""
+
+
 @dataclass(frozen=True)
 class Domain(Generic[R]):
     """Everything the core knows about a kind of matter.
@@ -196,8 +207,7 @@ class Domain(Generic[R]):
     differ. words: what a record is, in short words for columns of tables. column: what a record's text is called in
     tables. vary: a relative of a record, which need not exist but reads and writes like one (``molvae.practice``). constraints: name -> what it
     means, of wishes that the grammar of the target string fulfils exactly.
-    twins: () -> a memory that is told one record after the other and says which of those before it is the same: its number from 0, or None
-    for a new one. There where keys are too coarse or too fine to say which records are duplicates.
+    twins: () -> a memory of records that says which of them another one is, where keys are too coarse or too fine to say which are duplicates.
     settings: dotted settings of ``molvae.config`` in which this domain's models differ from the general defaults.
     """
 
@@ -232,5 +242,5 @@ class Domain(Generic[R]):
     column: str = "text"
     vary: Callable[[R, np.random.Generator], R] | None = None
     constraints: Mapping[str, str] = field(default_factory=dict)
-    twins: Callable[[], Callable[[R], int | None]] | None = None
+    twins: Callable[[], Twins[R]] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)

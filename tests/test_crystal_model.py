@@ -73,6 +73,15 @@ def test_one_crystal_is_delivered_once_though_its_keys_differ(crystals: Model, m
     assert len(crystals.generate(8, max_draws=64, unique=False).candidates) == 8
 
 
+def test_a_crystal_that_misses_the_target_bars_no_other_like_it(crystals: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [parse(f"sg221@aTi@bSr@cO|{volume}") for volume in ("19.30", "20.10", "20.11")]
+    density = [crystals.domain.properties["density"].compute(crystal) for crystal in found]
+    drawn = itertools.cycle(found)
+    monkeypatch.setattr(type(crystals.representation), "record", lambda self, tokens: next(drawn))
+    done = crystals.generate(3, targets={"density": (density[1], abs(density[0] - density[1]) / 2)}, max_draws=64)
+    assert [c.text for c in done.candidates] == [found[1].text]  # the third is its twin at nearly its volume
+
+
 @pytest.mark.parametrize(
     ("wishes", "message"),
     [

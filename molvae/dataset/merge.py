@@ -21,7 +21,7 @@ from molvae.dataset.ragged import Array, ColumnWriter, RaggedWriter, decode_text
 from molvae.dataset.splits import decide, first_of_each
 from molvae.dataset.store import FORMAT, MANIFEST, SPLITS
 from molvae.errors import DataError
-from molvae.protocols import Domain
+from molvae.protocols import Domain, Twins
 
 FIRST = 20
 _OFTEN = 100  # rows between two reports of comparing them
@@ -199,16 +199,18 @@ def _write_columns(
     return {name: f"view.{name}" if name in own else "text" for name in domain.sequences}
 
 
-def _compared(
-    twin: Callable[[Any], int | None], parse: Callable[[str], Any], shards: Sequence[Path], report: Callable[[int], None]
-) -> NDArray[np.int64]:
+def _compared(twins: Twins[Any], parse: Callable[[str], Any], shards: Sequence[Path], report: Callable[[int], None]) -> NDArray[np.int64]:
     """For each row (n,) the first that is the same record (``Domain.twins``), its own number where there is none. report: rows done."""
     first: list[int] = []
+    added: list[int] = []
     for path in shards:
         with Shard(path) as shard:
             for text in shard.texts("text"):
-                same = twin(parse(text))
-                first.append(len(first) if same is None else same)
+                same = twins.find(record := parse(text))
+                if same is None:
+                    twins.add(record)
+                    added.append(len(first))
+                first.append(added[-1 if same is None else same])
                 if len(first) % _OFTEN == 0:
                     report(len(first))
     report(len(first))

@@ -15,36 +15,49 @@ if TYPE_CHECKING:
 
 
 class Twins:
-    """Told one crystal after the other, says which of those before it is the same: its number, counted from 0, or None for a new one.
+    """A memory of crystals that tells whether another one is the same as one of them.
 
     Finer than ``key``, which tells without comparing: two crystals are the same where StructureMatcher fits one to the other with its own
-    settings (ltol 0.2, stol 0.3, angle_tol 5; volumes scaled). A crystal is compared with the first of each kind, the most alike before the others.
+    settings (ltol 0.2, stol 0.3, angle_tol 5; volumes scaled), the most alike compared before the others. What it cannot compare, as cells
+    that it finds no reduced form of, is not the same.
     """
 
     def __init__(self) -> None:
-        self._told = 0
-        self._texts: dict[str, int] = {}  # text -> the first that is the same
-        self._kinds: dict[tuple[str, int, int], list[tuple[int, str]]] = {}  # number and text of the first of each kind
+        self._count = 0
+        self._texts: dict[str, int] = {}
+        self._kinds: dict[tuple[str, int, int], list[tuple[int, str]]] = {}
 
-    def __call__(self, crystal: Crystal) -> int | None:
-        number, self._told = self._told, self._told + 1
-        if (first := self._texts.get(crystal.text)) is not None:
-            return first
-        kinds = self._kinds.setdefault((crystal.formula, crystal.group, len(crystal.primitive.numbers)), [])
-        same = _fitting(crystal.text, kinds) if kinds else None
-        if same is None:
-            kinds.append((number, crystal.text))
-        self._texts[crystal.text] = number if same is None else same
+    def find(self, crystal: Crystal) -> int | None:
+        """The number of the one that is the same, as they were added, from 0; None for a new one."""
+        if (same := self._texts.get(crystal.text)) is None and (kinds := self._kinds.get(_kind(crystal))):
+            same = _fitting(crystal.text, kinds)
         return same
+
+    def add(self, crystal: Crystal) -> None:
+        """Remember a crystal."""
+        self._kinds.setdefault(_kind(crystal), []).append((self._count, crystal.text))
+        self._texts.setdefault(crystal.text, self._count)
+        self._count += 1
+
+
+def _kind(crystal: Crystal) -> tuple[str, int, int]:
+    return crystal.formula, crystal.group, len(crystal.primitive.numbers)
 
 
 def _fitting(text: str, kinds: Sequence[tuple[int, str]]) -> int | None:
-    mine, structure = _packed(text)
+    mine, _ = _packed(text)
+    # The most alike first: nearly every twin is found in one comparison.
+    near = sorted((abs(_packed(other)[0] - mine), number, other) for number, other in kinds)
+    return next((number for _, number, other in near if _fits(text, other)), None)
+
+
+def _fits(text: str, other: str) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # The most alike first: nearly every twin is found in one comparison.
-        near = sorted((abs(_packed(other)[0] - mine), number, other) for number, other in kinds)
-        return next((number for _, number, other in near if _matcher().fit(structure, _packed(other)[1])), None)
+        try:
+            return bool(_matcher().fit(_packed(text)[1], _packed(other)[1]))
+        except ValueError:  # "can't find niggli"
+            return False
 
 
 @lru_cache(maxsize=1024)

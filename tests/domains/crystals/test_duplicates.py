@@ -19,9 +19,14 @@ EXCHANGED = ("sg221@aTi@bSr@cO|19.30", "sg221@aSr@bTi@cO|19.30")
 
 def twins(texts: Sequence[str]) -> list[int]:
     """For each text the place of the first that is the same crystal, its own where there is none."""
-    twin = Twins()
-    found = [twin(parse(text)) for text in texts]
-    return [place if first is None else first for place, first in enumerate(found)]
+    memory, added, found = Twins(), [], []
+    for place, text in enumerate(texts):
+        same = memory.find(crystal := parse(text))
+        if same is None:
+            memory.add(crystal)
+            added.append(place)
+        found.append(place if same is None else added[same])
+    return found
 
 
 def _shaken(distance: float) -> str:
