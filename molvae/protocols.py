@@ -208,7 +208,8 @@ class Domain(Generic[R]):
     tables. vary: a relative of a record, which need not exist but reads and writes like one (``molvae.practice``). constraints: name -> what it
     means, of wishes that the grammar of the target string fulfils exactly.
     twins: () -> a memory of records that says which of them another one is, where keys are too coarse or too fine to say which are duplicates.
-    settings: dotted settings of ``molvae.config`` in which this domain's models differ from the general defaults.
+    settings: dotted settings of ``molvae.config`` in which this domain's models differ from the general defaults. split: how a data set's rows
+    are split where nobody says.
     """
 
     name: str
@@ -244,3 +245,4 @@ class Domain(Generic[R]):
     constraints: Mapping[str, str] = field(default_factory=dict)
     twins: Callable[[], Twins[R]] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    split: str = "random"

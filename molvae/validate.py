@@ -158,8 +158,9 @@ def validate_texts(
     """One candidate for each text, in the same order.
 
     A text that is no record keeps its text, has an empty key, the reason ``parse: why`` and NaN for each property. Where a text has the
-    identity of an earlier one, ``extra["duplicate_of"]`` is the row of the first (from 0). ``novel`` is None without ``known``. workers:
-    processes; more than one pays from a few thousand texts on, and a script needs its ``if __name__ == "__main__"``.
+    identity of an earlier one, or is the same record by ``Domain.twins``, ``extra["duplicate_of"]`` is the row of the first (from 0).
+    ``novel`` is None without ``known``. workers: processes; more than one pays from a few thousand texts on, and a script needs its
+    ``if __name__ == "__main__"``.
 
     Raises UnknownName for unknown checks or properties, UsageError for a bare string or fewer than one worker.
     """
@@ -181,11 +182,20 @@ def validate_texts(
 
 
 def _mark(rows: list[str], found: dict[str, Candidate], validator: Validator[R]) -> list[Candidate]:
-    first: dict[str, int] = {}
+    first: dict[str, int] = {}  # key -> row of the first that is the same
+    twins = None if validator.domain.twins is None else validator.domain.twins()
+    added: list[int] = []
     marked = []
     for row, text in enumerate(rows):
         candidate = replace(found[text], novel=validator.novel(found[text].key))
-        if candidate.key and (earlier := first.setdefault(candidate.key, row)) != row:
+        if candidate.key and candidate.key not in first:
+            record = validator.domain.parse(candidate.text)
+            same = None if twins is None else twins.find(record)
+            first[candidate.key] = row if same is None else added[same]
+            if twins is not None and same is None:
+                twins.add(record)
+                added.append(row)
+        if candidate.key and (earlier := first[candidate.key]) != row:
             candidate = replace(candidate, extra={"duplicate_of": float(earlier)})
         marked.append(candidate)
     return marked

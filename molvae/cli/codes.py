@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from molvae.cli import parse
+from molvae.cli import evidence, parse
 from molvae.cli.deliver import Outputs, check_outputs, rows, write_or_show
 from molvae.cli.familiar import returning, warn_of_strange
 from molvae.cli.generate import ModelName
@@ -217,7 +217,7 @@ def interpolate(
     _must_encode(loaded, start, end)
     warn_of_strange(state, loaded, [start, end])
     returning(state, loaded, [start, end])
-    found = loaded.interpolate(start, end, steps)
+    found = evidence.described(loaded.interpolate(start, end, steps), loaded.domain)
     write_or_show(state, found, outputs, loaded.domain, first=steps)
     state.result({"candidates": rows(found, loaded.domain)})
 
@@ -232,6 +232,7 @@ def neighbours(
     max_draws: Annotated[int | None, typer.Option(min=1, help="Give up after so many draws.", show_default="100 n, at least 4000")] = None,
     model: ModelName = DEFAULT_MODEL,
     column: Column = None,
+    known: evidence.Known = None,
     out: Outputs = None,
 ) -> None:
     """Analogues of each record that pass every check, most similar first: exactly n, or fewer and why (exit code 1).
@@ -242,6 +243,7 @@ def neighbours(
     state = state_of(context)
     loaded = open_model(state, model)
     outputs = check_outputs(out, loaded.domain, inputs)
+    nearest = evidence.library(state, known, loaded.domain)
     kept = encodable(state, entries(state, inputs, loaded.domain, column), loaded)
     texts = list(dict.fromkeys(loaded.domain.write(loaded.domain.parse(entry.text)) for entry in kept))
     warn_of_strange(state, loaded, texts)
@@ -251,6 +253,7 @@ def neighbours(
         for text in bars.track(texts, description="neighbours"):
             found[text] = loaded.neighbours(text, n, radius=radius, temperature=temperature, seed=seed, max_draws=max_draws)
     candidates = [replace(c, extra={"seed": text, **c.extra}) for text, one in found.items() for c in one.candidates]
+    candidates = evidence.placed(state, evidence.described(candidates, loaded.domain), loaded.domain, nearest)
     write_or_show(state, candidates, outputs, loaded.domain, first=n * len(texts))
     short = {text: one.short for text, one in found.items() if one.short is not None}
     seeds = [

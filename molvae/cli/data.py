@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from molvae.cli import parse
+from molvae.cli.read import matter
 from molvae.cli.shared import State, add_row, complete_dataset, epilog, new_table, stages, state_of
 from molvae.errors import UsageError
 
@@ -132,7 +133,7 @@ def carry_out(state: State, wish: Wish, out: Path) -> Store:
             label_columns=_labels(wish.labels),
             units=wish.units,
             step_names=_steps(wish.steps, [step.name for step in domain.steps]),
-            split=wish.split or "random",
+            split=wish.split or domain.split,
             fractions=wish.fractions,
             seed=wish.seed,
             limit=wish.limit,
@@ -170,21 +171,25 @@ def prepare(
     split: Annotated[
         str | None,
         typer.Option(
-            help="random, group or scaffold (scaffolds stay together), file (by file name), or a column of train, valid and test."
+            help="random, group or scaffold (scaffolds, of crystals formulas, stay together), file (by file name), or a column of train, valid and "
+            "test.",
+            show_default="random, of crystals group",
         ),
     ] = None,
     fractions: Annotated[str, typer.Option(help="Shares of train, valid and test rows.")] = "0.9,0.05,0.05",
     limit: Annotated[int | None, typer.Option(help="Read so many rows and no more.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="all cores")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the random split.")] = 0,
-    domain: Annotated[str, typer.Option(help="Kind of matter; a data set's card knows its own.")] = "molecules",
+    domain: Annotated[
+        str | None, typer.Option(help="Kind of matter; a data set's card knows its own.", show_default="as the files say, else molecules")
+    ] = None,
 ) -> None:
     """Read, clean, deduplicate, split and store records for training. After an interruption the same command goes on."""
     state = state_of(context)
     if not any(source.strip() for source in sources):
         raise UsageError("no source; give a data set's name or files")
     asked = None if properties is None else parse.names(properties)
-    wish = Wish(sources, asked, column, labels, steps, split, parse.fractions(fractions), limit, workers, seed, domain)
+    wish = Wish(sources, asked, column, labels, steps, split, parse.fractions(fractions), limit, workers, seed, matter(domain, sources))
     store = carry_out(state, wish, out)
     tell_summary(state, store)
     summary = dict(store.manifest["summary"])

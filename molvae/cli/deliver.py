@@ -18,22 +18,38 @@ if TYPE_CHECKING:
     from molvae.protocols import Domain
     from molvae.records import Candidate
 
+NAME, PAGE = "candidates", "report.html"  # in a folder
 FIRST = 20  # rows of a table of candidates
 Outputs = Annotated[
-    list[Path] | None, typer.Option("--out", "-o", help="File for the candidates; its suffix decides the format. Repeat it for several.")
+    list[Path] | None,
+    typer.Option(
+        "--out",
+        "-o",
+        help="File for the candidates; its suffix decides the format. Repeat it for several. Without a suffix a folder for a table and files.",
+    ),
 ]
 
 
 def check_outputs(outputs: Sequence[Path] | None, domain: Domain[Any], inputs: Sequence[str] = ()) -> list[Path]:
-    """The output files, refused before the work where a suffix is unknown, where they cannot be written, and where they are an input."""
+    """The output files, refused before the work where a suffix is unknown, where they cannot be written, and where they are an input.
+
+    A folder stands for a table and a file of the domain's own first format in it, such as candidates.csv and candidates.cif.
+    """
     from molvae.report.write import suffix_of
 
-    for path in outputs or ():
+    formats = (".csv", *list(domain.exporters)[:1])
+    files = [file for path in outputs or () for file in ([path / f"{NAME}{suffix}" for suffix in formats] if is_folder(path) else [path])]
+    for path in files:
         suffix_of(path, domain.exporters)
         check_place(path)
         if path.exists() and any(given != "-" and Path(given).exists() and path.samefile(given) for given in inputs):
             raise UsageError(f"{path} is an input, and would be overwritten; give another file with --out")
-    return list(outputs or ())
+    return files
+
+
+def is_folder(path: Path) -> bool:
+    """Whether an output means a folder: it has no suffix."""
+    return not path.suffix
 
 
 def check_place(path: Path) -> None:

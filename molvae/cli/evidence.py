@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from molvae.cli.read import Complaints, entries
 from molvae.cli.shared import State
@@ -15,6 +17,13 @@ from molvae.errors import InvalidRecord, MolvaeError, UsageError
 if TYPE_CHECKING:
     from molvae.protocols import Domain
     from molvae.records import Candidate
+
+
+KNOWN = "Known records: the columns nearest and nearest_similarity say which of them each one is most like; of crystals also which have its formula."
+RELAX = "Crystals: relax each candidate: formation energy, energy above the hull, decomposition; generate ranks by them."
+REFERENCE = "Crystals: known phases for the hull: elements, or a file of 'molvae hull build'."
+PANEL = "Further evidence"
+_OTHERWISE = {"spacegroup": "spacegroup_relaxed"}  # columns that are called as properties of candidates are
 
 
 @dataclass(frozen=True)
@@ -35,9 +44,14 @@ class Wanted:
 
 
 def check(domain: Domain[Any], wanted: Wanted) -> None:
-    """Raises UsageError where a domain has no stability to compute."""
-    if wanted and domain.stability is None:
+    """Before anything is drawn. Raises UsageError where a domain has no stability to compute, and what ``assessed`` raises."""
+    if not wanted:
+        return
+    if domain.stability is None:
         raise UsageError(f"--relax and --reference: {domain.name} have no stability to compute; leave them out")
+    from molvae.protocols import StabilityPlan
+
+    domain.stability.run([], StabilityPlan(wanted.against, wanted.relax))
 
 
 def described(found: Sequence[Candidate], domain: Domain[Any]) -> list[Candidate]:
@@ -79,14 +93,16 @@ def placed(
     out = []
     with state.progress() as bars:
         for candidate in bars.track(found, description="nearest known"):
-            out.append(replace(candidate, extra={**candidate.extra, **nearest(domain.parse(candidate.text))}))
+            told = nearest(domain.parse(candidate.text)) if candidate.key else {}  # without one it is no record
+            out.append(replace(candidate, extra={**candidate.extra, **told}))
     return out
 
 
-def assessed(state: State, found: Sequence[Candidate], domain: Domain[Any], wanted: Wanted) -> list[Candidate]:
+def assessed(state: State, found: Sequence[Candidate], domain: Domain[Any], wanted: Wanted, *, rank: bool = True) -> list[Candidate]:
     """The candidates with their stability among the further columns: best verdicts first, then lowest above the hull, then lowest in energy.
 
-    What cannot be computed is NaN with its reason. Raises MissingExtra, UsageError, DataError for a bad reference.
+    rank: False leaves them in their order. What cannot be computed is NaN with its reason. Raises MissingExtra, UsageError, DataError for a bad
+    reference.
     """
     if not wanted or domain.stability is None:
         return list(found)
@@ -97,18 +113,23 @@ def assessed(state: State, found: Sequence[Candidate], domain: Domain[Any], want
     with state.progress() as bars:
         task = bars.add_task("stability", total=len(found))
         for at, row in engine.run([c.text for c in found], StabilityPlan(wanted.against, wanted.relax, workers=wanted.workers)):
-            told = {name: value for name, value in row.values.items() if name not in ("formula", "seconds")}
+            told = {_OTHERWISE.get(name, name): value for name, value in row.values.items() if name not in ("formula", "seconds")}
             values = {name: ("yes" if value else "no") if isinstance(value, bool) else value for name, value in told.items()}
             extra: dict[str, float | str] = {"stability": row.verdict, "stability_reason": row.reason, **values}
             out[at] = replace(out[at], extra={**out[at].extra, **extra})
             bars.advance(task)
 
-    def rank(candidate: Candidate) -> tuple[int, float, float]:
+    def place(candidate: Candidate) -> tuple[int, float, float]:
         verdict, *energies = (candidate.extra.get(name, math.nan) for name in ("stability", "e_hull", "e_form"))
         low, form = (e if isinstance(e, float) and not math.isnan(e) else math.inf for e in energies)
         return engine.verdicts.index(str(verdict)), low, form
 
-    return sorted(out, key=rank)
+    return sorted(out, key=place) if rank else out
+
+
+Known = Annotated[str | None, typer.Option(metavar="FILE|DIR", help=KNOWN, rich_help_panel=PANEL)]
+Relax = Annotated[bool, typer.Option("--relax", help=RELAX, rich_help_panel=PANEL)]
+Reference = Annotated[str | None, typer.Option(metavar="NAME|FILE", help=REFERENCE, rich_help_panel=PANEL)]
 
 
 def hull_figure(domain: Domain[Any], wanted: Wanted, found: Sequence[Candidate]) -> Mapping[str, Callable[[str], str]]:

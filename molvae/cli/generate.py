@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 
 from molvae.cli import evidence, parse
-from molvae.cli.deliver import Outputs, check_outputs, rows, show_candidates, write_all
+from molvae.cli.deliver import PAGE, Outputs, check_outputs, is_folder, rows, show_candidates, write_all
 from molvae.cli.read import encodable, entries
 from molvae.cli.shared import DEFAULT_MODEL, State, add_row, complete_model, epilog, new_table, number, open_model, state_of
 from molvae.cli.wishes import Atoms, Chemsys, Composition, Elements, Exclude, SpaceGroup, asked
@@ -36,11 +36,7 @@ _VERIFY = (
 )
 _GUIDANCE = "Extra weight of the targets; 0 is the plain model. With targets, log_likelihood is the score under the guided distribution."
 _OPTIONS = ("temperature", "guidance", "level", "prior", "seed", "unique", "novel", "verify", "max_draws", "rank")
-EVIDENCE = "Further evidence"
 _RANK = "drawn: as they come; likely: the most plausible first, of at least 20, with the column log_density."
-_KNOWN = "Known records: the columns nearest and nearest_similarity say which of them each candidate is most like."
-_RELAX = "Crystals: relax each candidate, and rank by stability: formation energy, energy above the hull, decomposition."
-_REFERENCE = "Crystals: known phases for the hull: elements, or a file of 'molvae hull build'."
 SCAFFOLD = "Its ring systems are kept as they are: no ring fused on, no new C=O in them; substituents are free."
 
 
@@ -110,9 +106,9 @@ def generate(
     exclude: Exclude = None,
     spacegroup: SpaceGroup = None,
     atoms: Atoms = None,
-    known: Annotated[str | None, typer.Option(metavar="FILE|DIR", help=_KNOWN, rich_help_panel=EVIDENCE)] = None,
-    relax: Annotated[bool, typer.Option("--relax", help=_RELAX, rich_help_panel=EVIDENCE)] = False,
-    reference: Annotated[str | None, typer.Option(metavar="NAME|FILE", help=_REFERENCE, rich_help_panel=EVIDENCE)] = None,
+    known: evidence.Known = None,
+    relax: evidence.Relax = False,
+    reference: evidence.Reference = None,
     out: Outputs = None,
     report: Annotated[Path | None, typer.Option(help="Also an HTML page with drawings and figures.")] = None,
 ) -> None:
@@ -136,6 +132,8 @@ def carry_out(state: State, ask: Ask) -> None:
         raise UsageError(f"--report {ask.report}: an HTML page is written; name it with .html")
     model = open_model(state, ask.model)
     outputs = check_outputs(ask.outputs, model.domain)
+    folders = [path for path in ask.outputs or () if is_folder(path)]
+    ask = replace(ask, outputs=outputs, report=ask.report or (folders[0] / PAGE if folders else None))
     evidence.check(model.domain, ask.stability)
     nearest = evidence.library(state, ask.known, model.domain)
     needs = [model.need(kind, query) for kind, query in ask.needs]

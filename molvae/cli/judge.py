@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from molvae.cli import parse
+from molvae.cli import evidence, parse
 from molvae.cli.codes import Column
 from molvae.cli.deliver import Outputs, check_outputs, rows, write_all
-from molvae.cli.read import Entry, entries
+from molvae.cli.read import Entry, entries, matter
 from molvae.cli.shared import State, add_row, complete_model, epilog, new_table, number, open_model, stages, state_of
 from molvae.errors import UsageError
 
@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
             "molvae validate candidates.csv",
             "molvae validate candidates.csv --checks default,pains,brenk --properties logp,qed -o judged.csv",
             "molvae validate 'C1CC1N=[N+]=[N-]' --strict",
+            "molvae validate my.cif POSCAR folder/ --known known.cif -o judged.csv",
             "molvae validate --list-checks",
         )
     )(validate)
@@ -48,8 +49,9 @@ def validate(
     properties: Annotated[str | None, typer.Option(help="Properties to compute, comma-separated.")] = None,
     column: Column = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="1")] = None,
-    domain: Annotated[str, typer.Option(help="Kind of matter.")] = "molecules",
+    domain: Annotated[str | None, typer.Option(help="Kind of matter.", show_default="as the files say, else molecules")] = None,
     list_checks: Annotated[bool, typer.Option("--list-checks", help="Show every check with its source, and stop.")] = False,
+    known: evidence.Known = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where any record fails.")] = False,
     out: Outputs = None,
 ) -> None:
@@ -62,7 +64,7 @@ def validate(
     from molvae.validate import choose_checks, choose_properties, validate_texts
 
     state = state_of(context)
-    kind = build.domain(domain)
+    kind = build.domain(matter(domain, inputs or ()))
     if list_checks:
         _list(state, kind)
         return
@@ -72,8 +74,10 @@ def validate(
     outputs = check_outputs(out, kind, inputs or ())
     if not chosen:
         raise UsageError("no check is left; name some with --checks")
+    nearest = evidence.library(state, known, kind)
     found = entries(state, inputs or [], kind, column, whole=True)
     judged = validate_texts(kind, [e.text for e in found], properties=wanted, checks=names, workers=workers or state.threads or 1)
+    judged = evidence.placed(state, judged, kind, nearest)
     judged = with_rows(found, judged, kind.column)
     write_all(state, judged, outputs, kind)
     passed = sum(c.verdict.ok for c in judged)

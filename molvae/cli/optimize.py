@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from molvae.cli import evidence
 from molvae.cli.deliver import candidate_table, rows
 from molvae.cli.generate import SCAFFOLD, ModelName
 from molvae.cli.read import Complaints, entries
@@ -128,6 +129,9 @@ def optimize(
     study: Annotated[str | None, typer.Option(help="The study's name.", show_default="the folder's")] = None,
     keep: Annotated[int, typer.Option("-n", min=1, help="Candidates to deliver.")] = 100,
     report: Annotated[bool, typer.Option("--report/--no-report", help="An HTML page of the run in its folder.")] = True,
+    known: evidence.Known = None,
+    relax: evidence.Relax = False,
+    reference: evidence.Reference = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run in the folder stopped; nothing is scored twice.")] = False,
     seed: Annotated[int, typer.Option(help="Fixes every random number.")] = 0,
 ) -> None:
@@ -135,9 +139,15 @@ def optimize(
     state = state_of(context)
     wanted, options = _objective(context.params), _options(context.params)
     loaded = open_model(state, model)
+    asked_for = evidence.Wanted(reference, relax, state.threads or 1)
+    evidence.check(loaded.domain, asked_for)
+    nearest = evidence.library(state, known, loaded.domain)
     scoring = {name: context.params[name] for name in ("trust", "scorer_workers", "scorer_batch", "timeout", "retries")}
     found = _run(state, loaded, wanted, budget=budget, keep=keep, seeds=_seeds(state, seeds, loaded), **scoring, **options)
-    _deliver(state, loaded, found, out, page=report, options={"budget": budget, **options})
+    chosen = evidence.placed(state, evidence.described(found.candidates, loaded.domain), loaded.domain, nearest)
+    found = replace(found, candidates=evidence.assessed(state, chosen, loaded.domain, asked_for, rank=False))
+    figures = evidence.hull_figure(loaded.domain, asked_for, found.candidates)
+    _deliver(state, loaded, found, out, page=report, figures=figures, options={"budget": budget, **options})
 
 
 def _seeds(state: State, given: Sequence[str] | None, model: Model) -> tuple[str, ...]:

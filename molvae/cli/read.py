@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from molvae.protocols import Domain
     from molvae.records import Row
 
+USUAL = "molecules"  # the domain where nothing says another
 SHOWN = 50  # bad rows named one by one
 _SUFFIXES = (".csv", ".tsv", ".tab", ".smi", ".smiles", ".ism", ".can", ".txt", ".parquet", ".pq", ".gz", ".npz")
 
@@ -70,6 +71,25 @@ def is_file(given: str, domain: Domain[Any]) -> bool:
     return exists or given.lower().endswith((*_SUFFIXES, *domain.readers))
 
 
+def matter(asked: str | None, inputs: Sequence[str]) -> str:
+    """The domain as asked; else the one whose formats of records the inputs have (a CIF is a crystal), molecules where none tells."""
+    if asked is not None:
+        return asked
+    from molvae import build
+    from molvae.dataset.read import reader_of
+
+    def has(path: Path, domain: str) -> bool:
+        files = path.rglob("*") if path.is_dir() else [path]
+        return any(file.is_file() and reader_of(file, build.domain(domain).readers) is not None for file in files)
+
+    # Tables may hold anything, and most inputs are tables of molecules: other domains take a while to load.
+    odd = [
+        Path(given) for given in inputs if is_file(given, build.domain(USUAL)) and not given.lower().removesuffix(".gz").endswith(_SUFFIXES)
+    ]
+    odd = [path for path in odd if path.exists() and not has(path, USUAL)]
+    return next((name for name in build.DOMAINS if name != USUAL and any(has(path, name) for path in odd)), USUAL)
+
+
 def encodable(state: State, found: Sequence[Entry], model: Model, views: Sequence[str] | None = None) -> list[Entry]:
     """The entries that the model can encode, by these views; the others are reported and left out. Raises MolvaeError where none is left."""
     complaints = Complaints(state)
@@ -115,7 +135,14 @@ def _files(complaints: Complaints, given: str, domain: Domain[Any], column: str 
 
     folder = Path(given).is_dir()
     found: list[Entry] = []
-    for path in files_in(Path(given), domain.readers, complaints.state.warn):
+    try:
+        paths = files_in(Path(given), domain.readers, complaints.state.warn)
+    except DataError as error:
+        if alone:
+            raise
+        complaints.add(given, error.why)
+        return found
+    for path in paths:
         try:
             found += _from_file(complaints, path, str(path) if folder else given, domain, column, whole)
         except DataError as error:

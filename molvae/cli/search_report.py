@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -32,12 +32,13 @@ def write_records(
     out: Path,
     *,
     page: bool,
+    figures: Mapping[str, Callable[[str], str]],
     files: Sequence[str],
     options: Mapping[str, Any],
 ) -> list[str]:
     """Write them into the run's folder and return their names.
 
-    files: those written before. options: budget, and those that ``model.optimize`` was given.
+    figures: of each card, beside the domain's own. files: those written before. options: budget, and those that ``model.optimize`` was given.
     """
     from molvae.report.search import write_search_page
     from molvae.report.write import write
@@ -51,7 +52,9 @@ def write_records(
         written.append(FRONT)
     if page:
         rows, codes = _codes(model, found, data)
-        write_search_page(out / PAGE, replace(data, codes=codes, code_rows=rows, file_names=[*files, *written]))
+        card_figures = {**figures, **model.domain.figures}
+        written_page = replace(data, codes=codes, code_rows=rows, file_names=[*files, *written], card_figures=card_figures)
+        write_search_page(out / PAGE, written_page)
         written.append(PAGE)
     return written
 
@@ -86,7 +89,6 @@ def _data(model: Model, found: Optimised, options: Mapping[str, Any]) -> SearchR
         text_label=model.domain.column,
         scene=model.domain.scene,
         told=model.domain.facts,
-        card_figures=model.domain.figures,
     )
     return replace(data, steps=_steps(found, data, options), summary=_summary(found, data, options))
 

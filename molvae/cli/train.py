@@ -14,6 +14,7 @@ import typer
 
 from molvae.cli import parse
 from molvae.cli.data import Wish, carry_out, tell_summary
+from molvae.cli.read import matter
 from molvae.cli.shared import State, add_row, device, epilog, new_table, number, state_of, use_threads
 from molvae.errors import UsageError
 
@@ -43,7 +44,12 @@ def train(
     ] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="SECTION.SETTING=VALUE", help="One setting; repeat it.")] = None,
     properties: Annotated[str | None, typer.Option(help="Labels to condition on, comma-separated.")] = None,
-    domain: Annotated[str, typer.Option(help="Kind of matter; a data set's card, or a prepared one, knows its own.")] = "molecules",
+    domain: Annotated[
+        str | None,
+        typer.Option(
+            help="Kind of matter; a data set's card, or a prepared one, knows its own.", show_default="as DATA says, else molecules"
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the run.", show_default="NAME-model")] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Train so long instead of a number of steps.")] = None,
     start: Annotated[str | None, typer.Option(metavar="MODEL", help="Begin with this model's weights and vocabularies.")] = None,
@@ -66,7 +72,7 @@ def train(
             state.note(f"{folder}: the run ended before its first saved state; it begins anew")
     first = None if start is None else find(start)
     file = config or (folder / "config.toml" if resume else None) or (None if first is None else first / "config.toml")
-    chosen = settle(state, file, settings or [], properties, minutes, kind_of(data) or domain)
+    chosen = settle(state, file, settings or [], properties, minutes, kind_of(data) or matter(domain, [data]))
     given = properties is not None or file is not None or any(s.startswith("condition.properties") for s in settings or [])
     chosen, store = prepared(state, data, chosen, folder, given)
     with state.progress() as bars:
@@ -133,8 +139,6 @@ def prepared(state: State, data: str, config: Config, folder: Path, properties_g
         if not properties_given and set(config.condition.properties) - set(store.property_names):
             config = override(config, {"condition.properties": list(store.property_names)})
         return config, store
-    if Path(data).is_dir():
-        raise UsageError(f"--data {data}: a folder without a prepared data set; make one with 'molvae data prepare', or give a file")
     known = build.domain(config.domain).properties
     computed = tuple(p for p in config.condition.properties if p in known)
     labels = ",".join(p for p in config.condition.properties if p not in known) or "none"

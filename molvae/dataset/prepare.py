@@ -65,7 +65,8 @@ def prepare(
 
     Each finished chunk is on disk: after an interruption the same call goes on. The same request to a finished folder just opens it.
     From a script, call it under ``if __name__ == "__main__":`` (worker processes import the script) or with workers=1.
-    Raises DataError for files that cannot be read and folders with something else in them, UsageError for requests that make no sense.
+    Of several files in a format of records (such as CIF), one that cannot be read is told of (note) and left out. Raises DataError for other
+    files that cannot be read and folders with something else in them, UsageError for requests that make no sense.
     """
     out = Path(out)
     paths = [Path(source)] if isinstance(source, Path | str) else [Path(p) for p in source]
@@ -74,6 +75,7 @@ def prepare(
     wishes = {"column": column, "properties": tuple(properties), "split": split, "fractions": fractions, "seed": seed, "limit": limit}
     plan = _plan(reference(domain), made, paths, dict(units or {}), step_names, wishes)
     _check(made, plan)
+    paths = _readable(paths, column, made.readers, note)
     scan = _scan(paths, column, made.readers, progress)
     origins = tuple(Source(str(path), _sha256(path), split_of_file(path) if split == "file" else UNDECIDED) for path in paths)
     plan = replace(plan, sources=origins, labels=_label_names(paths[0], scan, label_columns, properties, split, note))
@@ -166,6 +168,22 @@ def _scan(paths: Sequence[Path], column: str | None, readers: Mapping[str, Recor
     numeric = [name for name, (numbers, words) in cells.items() if numbers and numbers >= _NUMERIC_SHARE * (numbers + words)]
     mixed = {name: (numbers, words) for name, (numbers, words) in cells.items() if numbers and name not in numeric}
     return _Scan(list(cells), numeric, mixed, total)
+
+
+def _readable(paths: Sequence[Path], column: str | None, readers: Mapping[str, RecordReader], note: Callable[[str], None]) -> list[Path]:
+    """Of several files of records, as folders have them, those that can be read; the others are told of. A missing file is no such."""
+    kept: list[Path] = []
+    for path in paths:
+        try:
+            if len(paths) > 1 and path.exists() and reader_of(path, readers) is not None:
+                next(iter_rows(path, column, record_readers=readers), None)
+        except DataError as error:
+            note(f"{error} (left out)")
+            continue
+        kept.append(path)
+    if not kept:
+        raise DataError(paths[0], f"none of {len(paths)} files can be read; see the reasons above")
+    return kept
 
 
 def _told_mixed(scan: _Scan) -> str:

@@ -21,6 +21,25 @@ def test_the_command_writes_cells_and_a_page(cli: Cli, crystal_run: Path, tmp_pa
     assert "chemsys Sr-Ti-O" in page.read_text()
 
 
+def test_a_folder_gets_cells_a_table_and_the_page(cli: Cli, crystal_run: Path, tmp_path: Path) -> None:
+    done = cli("generate", "--model", crystal_run, "-n", "2", "-o", tmp_path / "cells")
+    assert done.code == 0, done.err
+    assert {path.name for path in (tmp_path / "cells").iterdir()} == {"candidates.csv", "candidates.cif", "report.html"}
+    assert (tmp_path / "cells" / "candidates.cif").read_text().count("data_") == 2
+
+
+def test_a_search_and_neighbours_tell_what_crystals_are(cli: Cli, crystal_run: Path, tmp_path: Path) -> None:
+    known = tmp_path / "known.csv"
+    known.write_text("wyckoff\nsg225@aNa@bCl|22.31\n")
+    terms = ("--maximize", "density", "--budget", 8, "--batch", 8, "--no-report", "-o", tmp_path / "run", "--known", known)
+    done = cli("optimize", "--model", crystal_run, *terms)
+    assert done.code == 0, done.err
+    found = pd.read_csv(tmp_path / "run" / "candidates.csv")
+    assert {"formula", "symmetry", "prototype", "nearest", "nearest_kind", "formula_known"} <= set(found)
+    near = cli("neighbours", "--model", crystal_run, found["wyckoff"][0], "-n", 2, "--radius", 1, "-o", tmp_path / "near.csv")
+    assert "prototype" in pd.read_csv(tmp_path / "near.csv"), near.err
+
+
 def test_molecules_have_no_composition_to_ask_for(cli: Cli, tiny: Tiny) -> None:
     done = cli("generate", "--model", tiny.checkpoint, "-n", "3", "--composition", "CH4")
     assert done.code == 2

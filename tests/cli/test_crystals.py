@@ -12,7 +12,7 @@ import pytest
 from molvae.dataset import Store
 from molvae.domains.crystals.structure import of_structure
 from tests.cli.conftest import Cli
-from tests.domains.crystals.prototypes import PROTOTYPES, perovskite, rock_salt, wurtzite
+from tests.domains.crystals.prototypes import PROTOTYPES, perovskite, rock_salt, rutile, wurtzite
 
 
 @pytest.fixture
@@ -54,6 +54,43 @@ def test_files_of_a_folder_are_judged_and_broken_ones_are_reported(cli: Cli, tmp
     assert float(found["density"][0]) == pytest.approx(perovskite().density, rel=3e-3)
     assert cifs.read_text().count("\ndata_") + cifs.read_text().startswith("data_") == 4
     assert cli("validate", "--domain", "crystals", folder, "--strict").code == 1
+
+
+def test_files_say_that_they_are_crystals_and_what_is_known_of_them(cli: Cli, tmp_path: Path) -> None:
+    folder, empty, out = tmp_path / "found", tmp_path / "empty", tmp_path / "judged.csv"
+    folder.mkdir()
+    empty.mkdir()
+    (folder / "a.cif").write_text(rutile(0.305).to(fmt="cif"))
+    (folder / "b.cif").write_text(rutile(0.317).to(fmt="cif"))  # another key, the same crystal by StructureMatcher
+    (folder / "c.cif").write_text(rock_salt().to(fmt="cif"))
+    known = tmp_path / "known.cif"
+    known.write_text(rutile().to(fmt="cif"))
+    done = cli("validate", folder, empty, "--known", known, "-o", out)
+    assert done.code == 0, done.err
+    assert "a folder without a file to read" in done.err
+    found = pd.read_csv(out)
+    assert found["duplicate_of"].fillna(-1).tolist() == [-1, 0, -1]
+    assert found["nearest_kind"].tolist()[:2] == ["same", "same"]
+    assert found["formula_known"].tolist() == ["yes", "yes", "no"]
+
+
+def test_the_rest_of_a_folder_is_prepared_and_polymorphs_stay_together(cli: Cli, tmp_path: Path) -> None:
+    folder, out = tmp_path / "mine", tmp_path / "prepared"
+    folder.mkdir()
+    for name, make in PROTOTYPES.items():
+        (folder / f"{name}.cif").write_text(make().to(fmt="cif"))
+    (folder / "notes.json").write_text('{"who": "me"}')
+    (folder / "torn.cif").write_text("data_x\n_cell")
+    done = cli("data", "prepare", folder, "-o", out, "--properties", "density", "--workers", 1)
+    assert done.code == 0, done.err
+    assert "notes.json" in done.err
+    assert "torn.cif" in done.err
+    store = Store.open(out)
+    assert len(store) == len(PROTOTYPES)
+    assert store.manifest["request"]["split"] == "group"
+    alone = cli("data", "prepare", folder / "torn.cif", "-o", tmp_path / "none")
+    assert alone.code == 1
+    assert "torn.cif" in alone.err
 
 
 def test_a_table_with_a_cif_column_is_prepared(cli: Cli, table: Path, tmp_path: Path) -> None:

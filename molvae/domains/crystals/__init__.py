@@ -78,6 +78,7 @@ def domain() -> Domain[Crystal]:
         constraints=CONSTRAINTS,
         twins=Twins,
         settings=SETTINGS,
+        split="group",
     )
     return _shown(plain)
 

@@ -8,6 +8,7 @@ import math
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from numbers import Real  # ASE's integers are NumPy's
 from pathlib import Path
 from typing import Any
@@ -117,20 +118,27 @@ def read_xyz(path: Path) -> Iterator[Row]:
         from ase.io import iread
     except ImportError as error:
         raise MissingExtra("ase", "ase") from error
-    from pymatgen.io.ase import AseAtomsAdaptor
-
     number = 0
     try:
         for number, atoms in enumerate(iread(str(path), format="extxyz"), start=1):
             if not atoms.pbc.all() or atoms.cell.rank < 3:
                 yield Row("", line=number, error="a frame without a periodic cell; wanted a Lattice in its second line")
                 continue
-            structure = AseAtomsAdaptor.get_structure(atoms)
-            yield _row(lambda structure=structure: of_structure(structure), number, None, _numbers(atoms.info))  # type: ignore[misc]
+            yield _row(partial(_of_atoms, atoms), number, None, _numbers(atoms.info))
     except (ValueError, KeyError, IndexError, OSError) as error:
         raise DataError(path, f"no extended XYZ that ASE reads ({error})", number + 1) from error
     if not number:
         raise DataError(path, "no frame")
+
+
+def _of_atoms(atoms: Any) -> Crystal:
+    from pymatgen.io.ase import AseAtomsAdaptor
+
+    try:
+        structure = AseAtomsAdaptor.get_structure(atoms)
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise InvalidRecord("", f"a frame that is no structure ({str(error)[:100]})") from error
+    return of_structure(structure)
 
 
 READERS: Mapping[str, Callable[[Path], Iterator[Row]]] = {

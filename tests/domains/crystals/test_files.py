@@ -11,7 +11,7 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Structure
 
 from molvae.dataset.read import files_in, iter_rows
-from molvae.domains.crystals.files import READERS, cif_of, step, write_cif
+from molvae.domains.crystals.files import READERS, cif_of, read_xyz, step, write_cif
 from molvae.domains.crystals.structure import of_structure, parse
 from molvae.errors import DataError, InvalidRecord, UsageError
 from molvae.records import Candidate, Row, Verdict
@@ -44,6 +44,16 @@ def test_extended_xyz(tmp_path: Path) -> None:
     ase.write(tmp_path / "a.xyz", atoms, format="extxyz")
     found = rows(tmp_path / "a.xyz")
     assert [(row.text, row.line, row.labels["energy_above_hull"]) for row in found] == [(of_structure(rock_salt()).text, 1, 0.25)]
+
+
+def test_a_frame_that_is_no_structure_is_a_row_and_the_rest_is_read(tmp_path: Path) -> None:
+    pytest.importorskip("ase", reason="needs ASE: pip install 'molvae[ase]'")
+    good = 'Lattice="5.64 0 0 0 5.64 0 0 0 5.64" Properties=species:S:1:pos:R:3 pbc="T T T"'
+    frames = [f"2\n{good}\nNa 0 0 0\nCl 2.82 2.82 2.82\n", f"1\n{good}\nX 0 0 0\n", f"2\n{good}\nNa 0 0 0\nCl 2.82 2.82 2.82\n"]
+    (tmp_path / "a.xyz").write_text("".join(frames))
+    rows = list(read_xyz(tmp_path / "a.xyz"))
+    assert [row.line for row in rows] == [1, 2, 3]
+    assert [bool(row.error) for row in rows] == [False, True, False]
 
 
 def test_a_broken_block_is_reported_with_its_line_and_the_rest_is_read(tmp_path: Path) -> None:

@@ -87,9 +87,10 @@ def assess(crystal: Crystal, reference: Reference, settings: Settings | None = N
     e_hull = e_form - hull.energy if hull.coverage in ("sparse", "good") else math.nan
     verdict, reason = judge(e_hull, hull, fractions, settings, done)
     spread = _spread(done.structure, e_form, settings.versions)
-    stiffness, mode, doubts = _dynamics(done.structure, settings)
-    if doubts and verdict in ("stable", "metastable"):
-        verdict = "unstable"
+    stiffness, mode, against, unknown = _dynamics(done.structure, settings)
+    if (against or unknown) and verdict in ("stable", "metastable"):
+        # What is soft or imaginary away from the minimum may be neither in it.
+        verdict = "unstable" if against and settings.relaxed and done.converged else "no verdict"
     return Assessment(
         crystal.text,
         crystal.formula,
@@ -100,7 +101,7 @@ def assess(crystal: Crystal, reference: Reference, settings: Settings | None = N
         hull.phases,
         hull.height.products if hull.height is not None and hull.phases else (),
         verdict,
-        "; ".join(part for part in (reason, *doubts) if part),
+        "; ".join(part for part in (reason, *against, *unknown) if part),
         spread,
         done,
         stiffness,
@@ -134,19 +135,30 @@ def _spread(structure: Structure, e_form: float, versions: tuple[str, ...]) -> f
     return max(found) - min(found)
 
 
-def _dynamics(structure: Structure, settings: Settings) -> tuple[float, float, tuple[str, ...]]:
-    """Least stiffness (GPa), lowest mode (THz), and what speaks against the crystal."""
+def _dynamics(structure: Structure, settings: Settings) -> tuple[float, float, list[str], list[str]]:
+    """Least stiffness (GPa), lowest mode (THz), what speaks against the crystal, and what could not be computed."""
     stiffness = mode = math.nan
-    doubts: list[str] = []
+    against: list[str] = []
+    unknown: list[str] = []
+    calculator = potential.calculator(settings.versions[0]) if settings.dynamics else None
     if "elastic" in settings.dynamics:
-        found = dynamics.elastic(structure, potential.calculator(settings.versions[0]))
-        stiffness = found.least
-        doubts += [] if found.stable else [f"stiffness not positive definite: least eigenvalue {found.least:.1f} GPa"]
+        try:
+            stiffness = dynamics.elastic(structure, calculator).least
+        except (ValueError, ArithmeticError, RuntimeError) as error:
+            unknown.append(f"no stiffness ({error})")
+        if stiffness <= 0:
+            against.append(f"stiffness not positive definite: least eigenvalue {stiffness:.1f} GPa")
+        elif math.isnan(stiffness) and not unknown:
+            unknown.append("no stiffness (stresses that are no numbers)")
     if "gamma" in settings.dynamics:
-        phonons = dynamics.gamma(structure, potential.calculator(settings.versions[0]))
-        mode = phonons.lowest
-        doubts += [] if phonons.stable else [f"imaginary mode at the zone's centre: {-phonons.lowest:.1f}i THz"]
-    return stiffness, mode, tuple(doubts)
+        try:
+            phonons = dynamics.gamma(structure, calculator)
+        except (ValueError, ArithmeticError, RuntimeError) as error:
+            unknown.append(f"no phonons ({error})")
+        else:
+            mode = phonons.lowest
+            against += [] if phonons.stable else [f"imaginary mode at the zone's centre: {-phonons.lowest:.1f}i THz"]
+    return stiffness, mode, against, unknown
 
 
 def failed(text: str, formula: str, reference: str, reason: str) -> Assessment:

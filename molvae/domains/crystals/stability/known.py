@@ -42,6 +42,7 @@ class Library:
     def __init__(self, known: Sequence[Crystal]) -> None:
         self.known = list(known)
         self._features = features(self.known)
+        self._formulas = {crystal.formula for crystal in self.known}
 
     def nearest(self, crystal: Crystal) -> Nearest | None:
         """The nearest of them, None where there are none: the same structure first, then its type, then the most similar one."""
@@ -57,10 +58,13 @@ class Library:
             same_type: int | None = None
             for at in order[:TRIED]:
                 theirs = self.known[at].structure(primitive=True)
-                if (found := matcher.get_rms_dist(mine, theirs)) is not None:
-                    return Nearest(at, float(alike[at]), float(found[0]), "same")
-                if same_type is None and matcher.fit_anonymous(mine, theirs):
-                    same_type = at
+                try:
+                    if (found := matcher.get_rms_dist(mine, theirs)) is not None:
+                        return Nearest(at, float(alike[at]), float(found[0]), "same")
+                    if same_type is None and matcher.fit_anonymous(mine, theirs):
+                        same_type = at
+                except ValueError:  # "can't find niggli": such a cell is like none
+                    continue
         at = order[0] if same_type is None else same_type
         return Nearest(at, float(alike[at]), math.nan, "similar" if same_type is None else "type")
 
@@ -70,6 +74,7 @@ class Library:
         if found is None:
             return {}
         named = {"nearest": self.known[found.at].text, "nearest_kind": found.kind}
+        named["formula_known"] = "yes" if crystal.formula in self._formulas else "no"
         return named | {"nearest_similarity": found.similarity, "nearest_rms": found.rms}
 
 

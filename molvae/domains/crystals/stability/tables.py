@@ -11,6 +11,7 @@ import json
 import math
 import re
 import warnings
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,7 +81,7 @@ def read(path: Path) -> Known:
         return _json(path)
     try:
         return _rows(_table(path), path)
-    except (OSError, ValueError, UnicodeError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, UnicodeError) as error:
         raise DataError(path, f"no table that can be read: {str(error)[:200]}") from error
 
 
@@ -100,7 +101,7 @@ def _json(path: Path) -> Known:
     try:
         raw = path.read_bytes()
         content = json.loads(gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw)
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, zlib.error, ValueError) as error:
         raise DataError(path, f"no JSON: {str(error)[:200]}") from error
     items = list(content.values()) if isinstance(content, dict) and "energy" not in content else content
     items = [items] if isinstance(items, dict) else items
@@ -112,7 +113,7 @@ def _json(path: Path) -> Known:
 
 
 def _column(rows: list[dict[str, Any]], names: Iterable[str]) -> str | None:
-    there = {key.lower(): key for key in rows[0]} if rows else {}
+    there = {key.lower(): key for row in rows for key in row}
     return next((there[name] for name in names if name in there), None)
 
 
@@ -129,8 +130,8 @@ def _rows(rows: list[dict[str, Any]], path: Path) -> Known:
     for number, row in enumerate(rows, start=1):
         try:
             fractions = _fractions(row, formula, text)
-            name = str(row[identity]) if identity else ""
-            known.phases.append(_phase(fractions, _number(row[formation]), _number(row[above]) if above else None, name))
+            name = str(row.get(identity) or "") if identity else ""
+            known.phases.append(_phase(fractions, _number(row.get(formation)), _number(row.get(above)) if above else None, name))
         except InvalidRecord as error:
             known.left_out.append((f"{path}, row {number}", error.why))
     if above is None:
@@ -139,9 +140,9 @@ def _rows(rows: list[dict[str, Any]], path: Path) -> Known:
 
 
 def _fractions(row: Mapping[str, Any], formula: str | None, text: str | None) -> dict[str, float]:
-    if formula is not None and str(row[formula]).strip():
+    if formula is not None and str(row.get(formula) or "").strip():
         return fractions_of(str(row[formula]))
-    content = row[text] if text is not None else ""
+    content = row.get(text) or "" if text is not None else ""
     content = json.dumps(content) if isinstance(content, dict) else str(content)
     if named := _SUM.search(content):
         return fractions_of(next(part for part in named.groups() if part))

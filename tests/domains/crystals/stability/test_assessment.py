@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from molvae.domains.crystals.stability import Hull, Phase, Reference, Relaxed, Settings, assess, potential, relax
+from molvae.domains.crystals.stability import Hull, Phase, Reference, Relaxed, Settings, assess, assessment, dynamics, potential, relax
 from molvae.domains.crystals.stability.assessment import judge
 from molvae.domains.crystals.stability.service import COLUMNS, STABILITY, row, run
 from molvae.domains.crystals.structure import of_structure, parse
@@ -156,6 +156,28 @@ def test_a_soft_mode_takes_a_good_verdict_back() -> None:
     assert soft.lowest_mode < -0.5
     assert soft.verdict == "unstable"
     assert "imaginary mode" in soft.reason
+
+
+def test_what_is_soft_away_from_the_minimum_or_unknown_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = Reference("salt", "", (*NACL.phases, Phase("Na", {"Na": 1.0}, 0.0, "stable"), Phase("Cl", {"Cl": 1.0}, 0.0, "stable")))
+    monkeypatch.setattr(assessment.potential, "calculator", lambda version: Made(-8 * 3.4, 0.0))
+    monkeypatch.setattr(assessment, "judge", lambda *given: ("stable", ""))
+    for found, relaxed, verdict, why in (
+        (-0.5, False, "no verdict", "not positive definite"),
+        (-0.5, True, "unstable", "not positive definite"),
+        (math.nan, True, "no verdict", "no stiffness"),
+        (ValueError("torn"), True, "no verdict", "torn"),
+        (12.0, True, "stable", ""),
+    ):
+
+        def elastic(*given: Any, found: float | Exception = found) -> Any:
+            if isinstance(found, Exception):
+                raise found
+            return dynamics.Elastic(np.eye(6), found, found > 0)
+
+        monkeypatch.setattr(assessment.dynamics, "elastic", elastic)
+        said = assess(of_structure(rock_salt()), good, Settings(relaxed=relaxed, dynamics=("elastic",)))
+        assert (said.verdict, why in said.reason) == (verdict, True), said.reason
 
 
 def test_plans_that_make_no_sense_are_refused_before_any_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

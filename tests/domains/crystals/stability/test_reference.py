@@ -75,6 +75,22 @@ def test_compositions_come_from_formulas_cifs_and_our_own_texts(tmp_path: Path) 
     assert "no e_above_hull" in ours.remarks[0]
 
 
+def test_records_need_not_all_have_the_same_keys(tmp_path: Path) -> None:
+    path = tmp_path / "some.json"
+    items = [
+        {"formula": "NaCl", "formation_energy_per_atom": -2.0},
+        {"formula": "KCl", "formation_energy_per_atom": -2.1, "e_above_hull": 0.1},
+    ]
+    path.write_text(json.dumps([*items, {"formation_energy_per_atom": -1.0}]))
+    known = tables.read(path)
+    assert [(phase.formula, phase.energy) for phase in known.phases] == [("NaCl", -2.0), ("KCl", pytest.approx(-2.2))]
+    assert len(known.left_out) == 1
+    torn = tmp_path / "torn.csv.gz"
+    torn.write_bytes(gzip.compress(b"formula,formation_energy_per_atom\nNaCl,-2\n" * 50)[:-20])
+    with pytest.raises(DataError, match="no table that can be read"):
+        tables.read(torn)
+
+
 @pytest.mark.parametrize(
     ("row", "why"),
     [
