@@ -40,6 +40,7 @@ from molvae.dataset import Store
 from molvae.domains.crystals import Crystal
 from molvae.domains.crystals.structure import parse as crystal
 from molvae.objectives import Objective
+from molvae.sample import BATCH
 
 Found = tuple[dict[str, Any], list[Row]]
 KS = (1, 20)  # candidates of a composition
@@ -83,17 +84,18 @@ def generate(model: Model, texts: Sequence[str], options: argparse.Namespace) ->
     Of all draws, before any selection; and again of those that pass the product's own checks, which is what a user is given, with their share.
     """
     start = time.perf_counter()
-    drawn = model.sample(options.samples, seed=options.seed, unique=False)
+    drawn = raw(model, options.samples, options.seed, options.temperature)
     seconds = time.perf_counter() - start
-    crystals = [crystal(text) for text in drawn]
+    crystals = [one for one in drawn if one is not None]
     passed = [one for one in crystals if model.validator.verdict(one).ok]
     true = [crystal(text) for text in texts]
     net = PropertyNet(options.data)
     reference = (true, net.predict(true))
-    payload: dict[str, Any] = {"drawn": len(drawn), "per_second": len(drawn) / seconds, "passed": len(passed)}
+    payload: dict[str, Any] = {"drawn": len(drawn), "ended": len(crystals), "passed": len(passed)}
+    payload |= {"per_second": len(drawn) / seconds, "temperature": options.temperature}
     rows: list[Row] = []
-    for name, some in (("draws", crystals), ("draws that pass the checks", passed)):
-        payload[name], more = _population(model, name, some, reference, net, options.data)
+    for name, some, of in (("draws", crystals, len(drawn)), ("draws that pass the checks", passed, len(passed))):
+        payload[name], more = _population(model, name, some, of, reference, net, options.data)
         rows += more
     checks = ", ".join(check.name for check in model.validator.checks)
     rows.append(Row(f"share of draws that pass the checks, {options.data}, %", 100 * len(passed) / len(drawn), checks, 1))
@@ -101,17 +103,35 @@ def generate(model: Model, texts: Sequence[str], options: argparse.Namespace) ->
     return payload, rows
 
 
+def raw(model: Model, count: int, seed: int, temperature: float) -> list[Crystal | None]:
+    """So many draws of the prior, None for one that did not end."""
+    generator = torch.Generator().manual_seed(seed)
+    found: list[Crystal | None] = []
+    while len(found) < count:
+        found += fulfilling(model, {}, min(BATCH, count - len(found)), generator, generator, temperature)
+    return found
+
+
 def _population(
-    model: Model, name: str, crystals: Sequence[Crystal], true: tuple[Sequence[Crystal], NDArray[np.float64]], net: PropertyNet, data: str
+    model: Model,
+    name: str,
+    crystals: Sequence[Crystal],
+    of: int,
+    true: tuple[Sequence[Crystal], NDArray[np.float64]],
+    net: PropertyNet,
+    data: str,
 ) -> Found:
-    """Validity of all; distances, uniqueness and novelty of at most 1,000 valid ones. true: held-out crystals and their energies by the net."""
+    """Validity of all ``of`` draws; distances, uniqueness and novelty of at most 1,000 valid ones.
+
+    true: held-out crystals and their energies by the net.
+    """
     found = validity(crystals)
     some = [c for c, valid in zip(crystals, found.both, strict=True) if valid][:1000]
     apart = distances(some, true[0], (net.predict(some), true[1]))
     keys = {model.domain.key(c) for c in some}
     payload = {
-        "structure_valid": float(found.structure.mean()),
-        "composition_valid": float(found.composition.mean()),
+        "structure_valid": float(found.structure.sum()) / of,
+        "composition_valid": float(found.composition.sum()) / of,
         "distances": asdict(apart),
         "compared": {"drawn": len(some), "held_out": len(true[0])},
         "unique": len(keys) / len(some),
@@ -230,6 +250,7 @@ def main(arguments: list[str]) -> None:
     usual = ",".join(name for name in PARTS if name != "cover")
     parser.add_argument("--parts", default=usual, help=f"of {', '.join(PARTS)} (default all but cover)")
     parser.add_argument("--samples", type=int, default=10_000, help="draws of the prior (default 10000)")
+    parser.add_argument("--temperature", type=float, default=1.0, help="of those draws (default 1)")
     parser.add_argument("--search", type=int, default=256, help="draws of the checked search for each crystal, 0 for none (default 256)")
     parser.add_argument("--conditioned", type=int, default=900, help="draws for each label, over nine targets (default 900)")
     parser.add_argument("--guidance", type=float, default=1.0, help="strength of the targets (default 1)")

@@ -42,11 +42,16 @@ def atoms_of(crystal: Crystal) -> dict[str, str]:
 
 
 def fulfilling(
-    model: Model, wishes: Mapping[str, str], count: int, of_codes: torch.Generator, of_tokens: torch.Generator
+    model: Model,
+    wishes: Mapping[str, str],
+    count: int,
+    of_codes: torch.Generator,
+    of_tokens: torch.Generator,
+    temperature: float = 1.0,
 ) -> list[Crystal | None]:
     """Raw draws of the prior under constraints that the grammar fulfils, None where one did not end."""
     sampler = model.sampler.within(wishes)
     z = torch.randn(count, model.vae.latent.width, generator=of_codes)
-    drawn = sampler.draw(z, torch.ones(count), sampler.unset(count), 1.0, 0.0, of_tokens)
+    drawn = sampler.draw(z, torch.ones(count), sampler.unset(count), temperature, 0.0, of_tokens)
     read = model.representation.record
     return [read(tokens) if ended else None for tokens, ended in zip(drawn.tokens, drawn.finished, strict=True)]
