@@ -44,6 +44,16 @@ def test_what_each_check_refuses() -> None:
     assert "charges" in failed(of_structure(wrong))  # CsF3
 
 
+def test_bond_valences_of_stretched_salts_are_told() -> None:
+    wide, odd = rock_salt(), perovskite()
+    wide.scale_lattice(wide.volume * 1.3**3)
+    assert "bond valences miss the atoms' by" in str(BY_NAME["bond_valence"].test(of_structure(wide)))
+    odd.scale_lattice(odd.volume * 0.6)
+    assert BY_NAME["bond_valence"].test(of_structure(odd)) is not None
+    assert BY_NAME["bond_valence"].test(of_structure(diamond())) is None
+    assert not BY_NAME["bond_valence"].default
+
+
 def test_atoms_on_one_spot_fail_and_do_not_stop() -> None:
     crystal = parse("sg1@aSr:24.24:24.24:24.24@aO:24.24:24.24:24.26|20.20/24.24/24.24^24.24^24.24^24.24")
     assert {"distances", "cdvae_structure"} <= failed(crystal)
