@@ -207,7 +207,8 @@ class Domain(Generic[R]):
     differ. words: what a record is, in short words for columns of tables. column: what a record's text is called in
     tables. vary: a relative of a record, which need not exist but reads and writes like one (``molvae.practice``). constraints: name -> what it
     means, of wishes that the grammar of the target string fulfils exactly.
-    twins: () -> a memory of records that says which of them another one is, where keys are too coarse or too fine to say which are duplicates.
+    databases: public ones that records are asked of: name -> (what, table to write -> rows). twins: () -> a memory of records that says which of
+    them another one is, where keys are too coarse or too fine to say which are duplicates.
     settings: dotted settings of ``molvae.config`` in which this domain's models differ from the general defaults. split: how a data set's rows
     are split where nobody says.
     """
@@ -243,6 +244,7 @@ class Domain(Generic[R]):
     column: str = "text"
     vary: Callable[[R, np.random.Generator], R] | None = None
     constraints: Mapping[str, str] = field(default_factory=dict)
+    databases: Mapping[str, Callable[[str, Path], int]] = field(default_factory=dict)
     twins: Callable[[], Twins[R]] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     split: str = "random"

@@ -12,7 +12,7 @@ from rich.table import Table
 from molvae.cli import parse
 from molvae.cli.read import matter
 from molvae.cli.shared import State, add_row, complete_dataset, epilog, new_table, stages, state_of
-from molvae.errors import UsageError
+from molvae.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +69,10 @@ def describe(context: typer.Context, name: Name) -> None:
 
 @app.command(
     epilog=epilog(
-        "molvae data fetch qm9", "molvae data fetch moses --from molsets-0.3.1-py3-none-any.whl", "molvae data fetch qm9 --to qm9"
+        "molvae data fetch qm9",
+        "molvae data fetch moses --from molsets-0.3.1-py3-none-any.whl",
+        "molvae data fetch qm9 --to qm9",
+        "MP_API_KEY=... molvae data fetch mp:Li-P-S --to mine",
     )
 )
 def fetch(
@@ -78,14 +81,34 @@ def fetch(
     source: Annotated[Path | None, typer.Option("--from", help="A local copy of the wheel or file, in place of the network.")] = None,
     to: Annotated[Path | None, typer.Option(help="The folder to put it in.", show_default="molvae's cache folder")] = None,
 ) -> None:
-    """Get a data set's files and check them against the card's SHA-256."""
+    """Get a data set's files and check them against the card's SHA-256.
+
+    mp:SYSTEM asks the Materials Project (extra mp) for all crystals of these elements, with the key in MP_API_KEY.
+    """
     from molvae import catalog
 
     state = state_of(context)
+    if ":" in name:
+        ask_database(state, name, to)
+        return
     with state.progress() as bars:
         folder = catalog.fetch(name, source=source, to=to, progress=stages(bars))
     state.show(f"{name} is in {folder}")
     state.result({"name": name, "folder": folder, "files": [f.path for f in catalog.source_files(name, folder)]})
+
+
+def ask_database(state: State, name: str, to: Path | None) -> None:
+    """A table of what a public database has. name: ``DATABASE:WHAT``. Raises UnknownName, UsageError, and what the domain's function raises."""
+    from molvae import build
+
+    kind, _, what = name.partition(":")
+    known = {base: ask for domain in build.DOMAINS for base, ask in build.domain(domain).databases.items()}
+    if kind not in known:
+        raise UnknownName("public database", kind, list(known))
+    path = (to or Path()) / f"{kind}-{what}.csv.gz"
+    rows = known[kind](what, path)
+    state.show(f"{rows:,} records are in {path}")
+    state.result({"name": name, "rows": rows, "files": [path]})
 
 
 @dataclass

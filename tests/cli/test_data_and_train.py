@@ -142,7 +142,9 @@ def test_train_refuses(cli: Cli, tiny: Tiny, tmp_path: Path) -> None:
     ]:
         done = cli(*words, *more)
         assert (done.code, said in " ".join(done.err.split())) == (code, True), done.err
-    assert cli("train", "--data", tmp_path, "--out", tmp_path / "m").code == 2
+    (tmp_path / "empty").mkdir()
+    done = cli("train", "--data", tmp_path / "empty", "--out", tmp_path / "m")
+    assert (done.code, "a folder without a file to read" in done.err) == (1, True), done.err
     assert cli("train", "--data", tmp_path / "missing.csv", "--out", tmp_path / "m").code == 1
     assert cli("train").code == 2
 

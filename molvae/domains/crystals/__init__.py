@@ -45,6 +45,7 @@ def domain() -> Domain[Crystal]:
     from molvae.domains.crystals.files import READERS, step
     from molvae.domains.crystals.graph import GRAPH
     from molvae.domains.crystals.identity import QUERIES, features, key, matches, similarity
+    from molvae.domains.crystals.materials_project import download
     from molvae.domains.crystals.properties import PROPERTIES
     from molvae.domains.crystals.stability.known import Library, words
     from molvae.domains.crystals.stability.service import STABILITY
@@ -76,6 +77,7 @@ def domain() -> Domain[Crystal]:
         column=NAME,
         vary=vary,
         constraints=CONSTRAINTS,
+        databases={"mp": download},
         twins=Twins,
         settings=SETTINGS,
         split="group",

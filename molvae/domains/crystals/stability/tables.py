@@ -17,9 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from molvae.domains.crystals.materials_project import ask
 from molvae.domains.crystals.stability.elements import ELEMENTAL, formation_energy, missing
 from molvae.domains.crystals.stability.hull import Phase
-from molvae.errors import DataError, InvalidRecord, MissingExtra, UsageError
+from molvae.domains.crystals.wyckoff import NUMBER
+from molvae.errors import DataError, InvalidRecord, UsageError
 
 FORMULAS = ("formula", "pretty_formula", "formula_pretty", "reduced_formula", "composition", "formula_sum")
 FORMATION = ("formation_energy_per_atom", "e_form", "formation_energy", "e_form_per_atom")
@@ -206,20 +208,10 @@ def of_entries(items: Iterable[Mapping[str, Any]], where: str) -> Known:
 def of_materials_project(system: str, key: str | None) -> Known:
     """Every entry of a chemical system (``Li-P-S``) and its subsystems from the Materials Project, with the user's own key.
 
-    Raises UsageError without a key and for what is no system, MissingExtra without mp-api, DataError where the service does not answer.
+    Raises UsageError for an element without a reference energy, and as ``materials_project.ask`` does.
     """
-    symbols = [symbol.strip() for symbol in system.split("-") if symbol.strip()]
-    if not symbols or (unknown := [symbol for symbol in symbols if symbol not in ELEMENTAL]):
-        raise UsageError(f"{system!r}: {unknown[0] if symbols else 'no element'} has no reference energy; wanted a system such as Li-P-S")
-    if not key:
-        raise UsageError("the Materials Project wants a key: set MP_API_KEY to the one on your dashboard there")
-    try:
-        from mp_api.client import MPRester
-    except ImportError as error:
-        raise MissingExtra("mp-api", "mp") from error
-    try:
-        with MPRester(key) as client:
-            entries = client.get_entries_in_chemsys(symbols)
-    except Exception as error:  # requests', and mp-api's own
-        raise DataError(f"Materials Project, {system}", f"no answer ({type(error).__name__}: {str(error)[:200]})") from error
-    return of_entries([entry.as_dict() for entry in entries], f"Materials Project, {system}")
+    unknown = [symbol for symbol in system.split("-") if symbol.strip() in NUMBER and symbol.strip() not in ELEMENTAL]
+    if unknown:
+        raise UsageError(f"{system!r}: {unknown[0]} has no reference energy")
+    entries = ask(system, key, lambda client, symbols: [entry.as_dict() for entry in client.get_entries_in_chemsys(symbols)])
+    return of_entries(entries, f"Materials Project, {system}")

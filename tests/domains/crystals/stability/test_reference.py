@@ -7,16 +7,18 @@ import json
 import math
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 from pymatgen.entries.computed_entries import ComputedEntry
 
+from molvae.cli import run
 from molvae.domains.crystals.stability import Reference, tables
 from molvae.domains.crystals.stability.elements import ELEMENTAL, formation_energy, missing
 from molvae.domains.crystals.stability.reference import ENOUGH
+from molvae.domains.crystals.structure import parse
 from molvae.errors import DataError, InvalidRecord, MissingExtra, UsageError
 from tests.domains.crystals.prototypes import perovskite, rock_salt
 
@@ -156,19 +158,52 @@ class Rester:
         assert symbols == ["Na", "Cl"]
         return [ComputedEntry("NaCl", ELEMENTAL["Na"] + ELEMENTAL["Cl"] - 4.2, entry_id="mp-1")]
 
+    @property
+    def materials(self) -> Rester:
+        return self
 
-def test_the_materials_project_is_asked_with_the_users_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    @property
+    def summary(self) -> Rester:
+        return self
+
+    def search(self, chemsys: list[str], fields: list[str]) -> list[SimpleNamespace]:
+        assert chemsys == ["Na", "Cl", "Cl-Na"]
+        values = {"formation_energy_per_atom": -2.1, "energy_above_hull": 0.0, "band_gap": None}
+        assert set(fields) == {"material_id", "structure", *values}
+        return [SimpleNamespace(material_id="mp-22862", structure=rock_salt(), **values)]
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> None:
     client = ModuleType("mp_api.client")
     client.MPRester = Rester  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "mp_api", ModuleType("mp_api"))
     monkeypatch.setitem(sys.modules, "mp_api.client", client)
+
+
+@pytest.mark.usefixtures("service")
+def test_crystals_of_the_materials_project_are_a_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MP_API_KEY", "right")
+    assert run(["data", "fetch", "mp:Na-Cl", "--to", str(tmp_path)]) == 0
+    found = pd.read_csv(tmp_path / "mp-Na-Cl.csv.gz")
+    assert list(found) == ["material_id", "cif", "formation_energy_per_atom", "e_above_hull", "band_gap"]
+    assert parse(found["cif"][0]).formula == "NaCl"
+    assert math.isnan(found["band_gap"][0])
+    monkeypatch.setenv("MP_API_KEY", "wrong")
+    assert run(["data", "fetch", "mp:Na-Cl", "--to", str(tmp_path)]) == 1
+    assert run(["data", "fetch", "mp:Na-Xx", "--to", str(tmp_path)]) == 2
+    assert run(["data", "fetch", "nowhere:Na-Cl"]) == 2
+
+
+@pytest.mark.usefixtures("service")
+def test_the_materials_project_is_asked_with_the_users_key(monkeypatch: pytest.MonkeyPatch) -> None:
     known = tables.of_materials_project("Na-Cl", "right")
     assert [(p.formula, pytest.approx(p.energy)) for p in known.phases] == [("NaCl", -2.1)]
     with pytest.raises(DataError, match="bad key"):
         tables.of_materials_project("Na-Cl", "wrong")
     with pytest.raises(UsageError, match="MP_API_KEY"):
         tables.of_materials_project("Na-Cl", None)
-    with pytest.raises(UsageError, match="Xx has no reference energy"):
+    with pytest.raises(UsageError, match="Xx is no element"):
         tables.of_materials_project("Na-Xx", "right")
     monkeypatch.setitem(sys.modules, "mp_api.client", None)
     with pytest.raises(MissingExtra, match=r"molvae\[mp\]"):
