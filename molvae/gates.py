@@ -125,10 +125,9 @@ class Run:
         kept = []
         for candidate in self._predict(candidates):
             # A record that the encoder cannot read has no prediction: NaN is inside nothing.
-            record = self.representation.domain.parse(candidate.text)
             if not all(low <= candidate.predicted[name] <= high for name, low, high in bounds):
                 self._lost("predicted outside the tolerance")
-            elif self._repeats(candidate.key, record):
+            elif self._repeats(candidate.key, record := self.representation.domain.parse(candidate.text)):
                 self._lost("duplicate")  # of another one of this batch
             else:
                 self._remember(candidate.key, record)

@@ -189,12 +189,14 @@ def _mark(rows: list[str], found: dict[str, Candidate], validator: Validator[R])
     for row, text in enumerate(rows):
         candidate = replace(found[text], novel=validator.novel(found[text].key))
         if candidate.key and candidate.key not in first:
-            record = validator.domain.parse(candidate.text)
-            same = None if twins is None else twins.find(record)
-            first[candidate.key] = row if same is None else added[same]
-            if twins is not None and same is None:
-                twins.add(record)
-                added.append(row)
+            first[candidate.key] = row
+            if twins is not None:
+                same = twins.find(record := validator.domain.parse(candidate.text))
+                if same is None:
+                    twins.add(record)
+                    added.append(row)
+                else:
+                    first[candidate.key] = added[same]
         if candidate.key and (earlier := first[candidate.key]) != row:
             candidate = replace(candidate, extra={"duplicate_of": float(earlier)})
         marked.append(candidate)
