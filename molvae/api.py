@@ -251,7 +251,7 @@ class Model:
         scorers: Sequence[ReportingScorer | Guarded | str | Callable[..., Any]] = (),
         trust: bool = False,
         scorer_workers: int = 1,
-        scorer_batch: int = 64,
+        scorer_batch: int = 16,
         timeout: float = 60.0,
         retries: int = 1,
         keep: int = 100,

@@ -18,29 +18,28 @@ from molvae.protocols import Domain
 from molvae.records import Candidate
 from molvae.sample import Sampler
 from molvae.search import Optimisation, Progress
-from molvae.search.journal import STUDY, Journal
+from molvae.search.journal import STUDY, STUDY_NAME, Journal
 from molvae.search.judge import Judge
-from molvae.search.pending import gather
+from molvae.search.pending import forget, gather
 from molvae.search.plan import Plan, Scoring, search_for
 from molvae.search.pool import Pool, Scored
 from molvae.search.samplers import check as check_sampler
 from molvae.search.shared import Shelf
 from molvae.search.team import Gathered, Interruptible, Job, side_by_side
 
-NAME = "molvae"  # of the study in a folder whose run has several workers
-
 
 @dataclass(frozen=True)
 class Optimised:
     """The outcome: candidates with their evidence, best first; for a Pareto search the front comes first.
 
-    objective: with the bounds that were used. search: everything that was scored and the Optuna study.
+    objective: with the bounds that were used. search: everything that was scored and the Optuna study. warnings: what a user may not expect.
     """
 
     candidates: list[Candidate]
     front: int
     objective: Objective
     search: Optimisation
+    warnings: tuple[str, ...] = ()
 
     @property
     def failures(self) -> dict[str, int]:
@@ -83,8 +82,9 @@ def optimise(
     if plan.objectives > 1:
         found.pool.weigh([1 / plan.objectives] * plan.objectives)
     chosen, front = _chosen(found.pool, plan, sampler.representation.domain, keep)
-    found = replace(found, warnings=(*refused, *found.warnings))
-    return Optimised(candidates(sampler, chosen, judge), front, judge.bound.objective, found)
+    if plan.out is not None:
+        forget(plan.out)
+    return Optimised(candidates(sampler, chosen, judge), front, judge.bound.objective, found, (*refused, *found.warnings))
 
 
 def _able(plan: Plan, sampler: Sampler) -> tuple[Plan, list[str]]:
@@ -131,11 +131,8 @@ class _Run:
 
     def alone(self, journal: Journal | None, shelf: Shelf | None = None) -> Optimisation:
         """In this process."""
-        search = search_for(self.plan, self.sampler, self.judge, shelf=shelf, note=None if journal is None else journal.note)
-        if shelf is None:
-            had = self._had(journal)
-            search.study.add_trials(had)
-            search.take_over(had)
+        had = self._had(journal) if shelf is None else ()
+        search = search_for(self.plan, self.sampler, self.judge, shelf=shelf, had=had, note=None if journal is None else journal.note)
         if self.on_search is not None:
             self.on_search(search)
         return search.run(self.on_progress)
@@ -144,7 +141,7 @@ class _Run:
         self, place: str, journal: Journal | None, description: Mapping[str, Any], scoring: Scoring, reopen: Callable[[], Sampler] | None
     ) -> Optimisation:
         """In a study that others may work on, with all of the plan's workers."""
-        name = self.plan.study if self.plan.storage else NAME
+        name = self.plan.study if self.plan.storage else STUDY_NAME
         shelf = Shelf.at(place, name, self.plan.objectives)
         shelf.agree({key: value for key, value in description.items() if key not in ("sampler", "seed")})
         shelf.add(self._had(journal))

@@ -83,12 +83,15 @@ def fetch(
 ) -> None:
     """Get a data set's files and check them against the card's SHA-256.
 
-    mp:SYSTEM asks the Materials Project (extra mp) for all crystals of these elements, with the key in MP_API_KEY.
+    mp:SYSTEM asks the Materials Project (extra mp) for all crystals of these elements, with the key in MP_API_KEY; the table goes to the
+    current folder, or to --to.
     """
     from molvae import catalog
 
     state = state_of(context)
     if ":" in name:
+        if source is not None:
+            raise UsageError(f"--from {source}: {name} is asked of a public database; leave it out")
         ask_database(state, name, to)
         return
     with state.progress() as bars:

@@ -121,8 +121,8 @@ def optimize(
     verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Score only what passes the verdict.")] = True,
     workers: Annotated[int, typer.Option(min=1, help="Search processes, side by side on one study.")] = 1,
     scorer_workers: Annotated[int, typer.Option(min=1, help="Processes of each scorer, in each search process.")] = 1,
-    scorer_batch: Annotated[int, typer.Option(min=1, help="Records in one call of scorers that take several.")] = 64,
-    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for one evaluation of a scorer.")] = 60.0,
+    scorer_batch: Annotated[int, typer.Option(min=1, help="Records in one call of scorers that take several.")] = 16,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds for each record of a scorer's call.")] = 60.0,
     retries: Annotated[int, typer.Option(min=0, help="Further tries of an evaluation that crashed, hung or raised.")] = 1,
     minutes: Annotated[float, typer.Option(min=0, help="Stop after so long; 0 for no limit.")] = 0.0,
     storage: Annotated[str | None, typer.Option(metavar="URL", help=_STORAGE)] = None,
@@ -248,7 +248,7 @@ def _deliver(state: State, model: Model, found: Optimised, out: Path, **report: 
             "folder": out,
         }
     )
-    for warning in search.warnings:
+    for warning in found.warnings:
         state.warn(warning)
     if search.stopped != "budget":
         state.warn(f"stopped before the budget was spent: {search.stopped}; go on with --resume")

@@ -75,8 +75,7 @@ def prepare(
     wishes = {"column": column, "properties": tuple(properties), "split": split, "fractions": fractions, "seed": seed, "limit": limit}
     plan = _plan(reference(domain), made, paths, dict(units or {}), step_names, wishes)
     _check(made, plan)
-    paths = _readable(paths, column, made.readers, note)
-    scan = _scan(paths, column, made.readers, progress)
+    scan = _scan(paths, column, made.readers, progress, note)
     origins = tuple(Source(str(path), _sha256(path), split_of_file(path) if split == "file" else UNDECIDED) for path in paths)
     plan = replace(plan, sources=origins, labels=_label_names(paths[0], scan, label_columns, properties, split, note))
     if not _finished(out, plan):
@@ -150,40 +149,34 @@ class _Scan:
     total: int | None
 
 
-def _scan(paths: Sequence[Path], column: str | None, readers: Mapping[str, RecordReader], progress: Progress) -> _Scan:
-    """Read all sources once before the long work, so that a broken file is found in seconds and progress has an end."""
+def _scan(
+    paths: Sequence[Path], column: str | None, readers: Mapping[str, RecordReader], progress: Progress, note: Callable[[str], None]
+) -> _Scan:
+    """Read all sources once before the long work, so that a broken file is found in seconds and progress has an end.
+
+    Of several files one in a format of records that cannot be read is told of (``_chunks`` makes a rejected row of it).
+    """
     cells: dict[str, list[int]] = {}
     total: int | None = 0
     for path in paths:
         slow = reader_of(path, readers) is not None
         rows = iter_rows(path, column, record_readers=readers)
-        for row in islice(rows, 1000 if slow else _SAMPLE):
-            total = None if total is None else total + 1
-            for name, cell in row.labels.items():
-                seen = cells.setdefault(name, [0, 0])
-                seen[0] += isinstance(cell, float) and cell == cell
-                seen[1] += isinstance(cell, str)
+        try:
+            for row in islice(rows, 1000 if slow else _SAMPLE):
+                total = None if total is None else total + 1
+                for name, cell in row.labels.items():
+                    seen = cells.setdefault(name, [0, 0])
+                    seen[0] += isinstance(cell, float) and cell == cell
+                    seen[1] += isinstance(cell, str)
+        except DataError as error:
+            if not slow or len(paths) == 1 or not path.exists():
+                raise
+            note(f"{error} (left out)")
         total = None if slow or total is None else total + sum(1 for _ in rows)
         progress("scan", total or 0, None)
     numeric = [name for name, (numbers, words) in cells.items() if numbers and numbers >= _NUMERIC_SHARE * (numbers + words)]
     mixed = {name: (numbers, words) for name, (numbers, words) in cells.items() if numbers and name not in numeric}
     return _Scan(list(cells), numeric, mixed, total)
-
-
-def _readable(paths: Sequence[Path], column: str | None, readers: Mapping[str, RecordReader], note: Callable[[str], None]) -> list[Path]:
-    """Of several files of records, as folders have them, those that can be read; the others are told of. A missing file is no such."""
-    kept: list[Path] = []
-    for path in paths:
-        try:
-            if len(paths) > 1 and path.exists() and reader_of(path, readers) is not None:
-                next(iter_rows(path, column, record_readers=readers), None)
-        except DataError as error:
-            note(f"{error} (left out)")
-            continue
-        kept.append(path)
-    if not kept:
-        raise DataError(paths[0], f"none of {len(paths)} files can be read; see the reasons above")
-    return kept
 
 
 def _told_mixed(scan: _Scan) -> str:
@@ -280,11 +273,21 @@ def _chunks(plan: Plan, readers: Mapping[str, RecordReader]) -> Iterator[tuple[i
     """Chunk number, source index and rows; no chunk spans two sources, so numbering does not depend on what is already there."""
     number, left = 0, plan.limit
     for source, origin in enumerate(plan.sources):
-        rows = iter_rows(origin.path, plan.column, labels=plan.kept_columns(), record_readers=readers)
+        rows = _to_the_end(iter_rows(origin.path, plan.column, labels=plan.kept_columns(), record_readers=readers), plan, readers)
         while chunk := list(islice(rows, plan.chunk if left is None else min(plan.chunk, left))):
             yield number, source, chunk
             number += 1
             left = None if left is None else left - len(chunk)
+
+
+def _to_the_end(rows: Iterator[Row], plan: Plan, readers: Mapping[str, RecordReader]) -> Iterator[Row]:
+    """The rows of one of several files; where it cannot be read on, a row that says so."""
+    try:
+        yield from rows
+    except DataError as error:
+        if len(plan.sources) == 1 or reader_of(Path(error.path), readers) is None:
+            raise
+        yield Row("", line=error.line or 1, error=error.why)
 
 
 def _in_process(plan: Plan, folder: Path, chunks: Iterator[tuple[int, int, list[Row]]]) -> Iterator[tuple[int, Tally]]:

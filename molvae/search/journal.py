@@ -15,11 +15,12 @@ from molvae.errors import DataError, UsageError
 from molvae.search.agreement import differences, plain
 from molvae.search.pending import files
 from molvae.search.pool import Scored
-from molvae.search.trials import Known, finished
+from molvae.search.shared import Shelf
+from molvae.search.trials import Known, finished, is_scored
 
 NAME = "scored.jsonl"
 PLAN = "config.json"
-STUDY = "study.journal"  # of a run with several workers, instead
+STUDY, STUDY_NAME = "study.journal", "molvae"  # of a run with several workers, instead
 
 
 class Journal:
@@ -32,11 +33,12 @@ class Journal:
 
     def __init__(self, folder: Path, plan: Mapping[str, Any], noted: Mapping[str, Any], *, resume: bool) -> None:
         self.folder, self.path = folder, folder / NAME
-        found = folder / PLAN
-        begun = found.exists() and (any(path.exists() for path in (self.path, folder / STUDY)) or bool(files(folder)))
+        found, begun = folder / PLAN, holds_scores(folder)
+        if begun and not found.exists():
+            raise UsageError(f"{folder} holds scored records, but not the {PLAN} that says of what; choose another folder")
         if resume and not found.exists():
             raise UsageError(f"{folder} holds no run to resume; start without --resume")
-        if not resume and begun:
+        if begun and not resume:
             raise UsageError(f"{folder} holds a run already; go on with --resume, or choose another folder")
         wanted = plain(plan)
         if begun and (said := differences(json.loads(found.read_text(encoding="utf-8"))["plan"], wanted)):
@@ -83,6 +85,16 @@ class Journal:
 
     def _cut(self, lines: Sequence[bytes]) -> None:
         self.path.write_bytes(b"".join(line + b"\n" for line in lines))
+
+
+def holds_scores(folder: Path) -> bool:
+    """Whether a run in this folder has scored anything."""
+    written = folder / NAME
+    if files(folder) or (written.exists() and written.stat().st_size):
+        return True
+    return (folder / STUDY).exists() and any(
+        is_scored(trial) for trial in Shelf.at(f"journal:{folder / STUDY}", STUDY_NAME, 1).study.trials
+    )
 
 
 def _line(one: Scored, trial: FrozenTrial) -> dict[str, Any]:

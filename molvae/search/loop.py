@@ -80,27 +80,25 @@ class Search:
         self.space = space(sampler.model.latent.width)
         self.scorer_seconds = 0.0
         self.told: dict[str, Evaluation] = {}
-        self.enqueued = 0  # records that wait in the study to be scored before one of Optuna's samplers is asked
         self.interrupted = False
         if self.shared is not None:
             self.take_over(self.shared.look())
 
-    def plant(self, seeds: Sequence[str], again: Sequence[str] = (), *, propose: bool = True) -> int:
+    def plant(self, seeds: Sequence[str], again: Sequence[str] = ()) -> int:
         """Score these records first, and search around the seeds. How many are left to score. Raises InvalidRecord.
 
-        again: records of a batch that a kill cut short, which were proposed before. propose: whether it is for this worker to do so.
+        again: records of a batch that a kill cut short, which were proposed before.
         """
         parse = self.sampler.representation.domain.parse
         planted = self.latent.plant([parse(text) for text in seeds])
-        planted += self.latent.plant([parse(text) for text in again], seeds=False)
-        if not (self.ours and propose):
+        there = {proposal.text for proposal in planted}
+        planted += self.latent.plant([parse(text) for text in again if text not in there], seeds=False)
+        if not self.ours:
             self.latent.queue.clear()
             self.latent.planted = 0
-        if not self.ours and propose:
             for proposal in planted:
                 # Optuna's samplers know points alone, and a point need not decode to the record that it is the code of.
                 self.study.enqueue_trial(point(proposal.z), user_attrs={GIVEN_TEXT: proposal.text})
-            self.enqueued = len(planted)
         return len(planted)
 
     @property
@@ -151,9 +149,9 @@ class Search:
             if settings.seconds and time.monotonic() - started > settings.seconds:
                 return "time"
             if room > 0:
-                # What the user brings along is a batch of its own, for the search goes on from there.
-                idle = 0 if self._batch(min(self.latent.planted or self.enqueued or settings.recipe.batch, room)) else idle + 1
-                self.enqueued = 0
+                # What the user brings along is batches of its own, for the search goes on from there.
+                size = min(self.latent.planted or settings.recipe.batch, settings.recipe.batch, room)
+                idle = 0 if self._batch(size) else idle + 1
             else:
                 time.sleep(WAIT)  # others are at the rest; should they die over it, it is this worker's
             if on_progress is not None:
@@ -324,11 +322,12 @@ class Search:
 
     def _tell_again(self, trial: Trial, key: str) -> None:
         found = self.told.get(key)
-        if found is None or math.isnan(found.score):
+        values = () if found is None else found.objectives if self.settings.objectives > 1 else (found.score,)
+        if found is None or not values or any(math.isnan(value) for value in values):
             self._tell_nothing(trial)
             return
         self._constrain(trial, 0.0, found.violations)
-        self.study.tell(trial, list(found.objectives) if self.settings.objectives > 1 else [found.score])
+        self.study.tell(trial, list(values))
 
     def _constrain(self, trial: Trial, record: float, violations: Sequence[float]) -> None:
         """Tell Optuna of the constraints, the first of which is that the point decodes to a record at all."""

@@ -57,7 +57,7 @@ class Progress:
 class Optimisation:
     """All that was scored, in the order of the calls, and how.
 
-    stopped: "budget", "time", "exhausted", "interrupted", or "workers lost". warnings: of workers that were lost, and how.
+    stopped: "budget", "time", "exhausted", "interrupted", or "workers lost". warnings: workers that were lost, and how.
     """
 
     pool: Pool

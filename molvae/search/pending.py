@@ -14,7 +14,7 @@ from typing import IO
 
 from molvae.scorers.contract import Values
 
-_NAME = ".pending-{}.jsonl"
+_NAME, _LEFT = ".pending-{}.jsonl", "left"
 Seen = dict[tuple[str, ...], dict[str, tuple[Values, str]]]
 """Names of a scorer's endpoints -> text -> its values and, where one of them is unknown, why."""
 
@@ -24,7 +24,7 @@ class Pending:
     """The file of search process ``number``."""
 
     folder: Path
-    number: int = 0
+    number: int | str = 0
     _file: IO[str] | None = field(default=None, repr=False)
 
     @property
@@ -36,8 +36,7 @@ class Pending:
         """Add an evaluation."""
         if self._file is None:
             self._file = self.path.open("a", encoding="utf-8")
-        known = [None if math.isnan(value) else value for value in values]
-        self._file.write(json.dumps({"names": list(names), "text": text, "values": known, "failed": why}) + "\n")
+        self._file.write(_line(names, text, values, why))
         self._file.flush()
 
     def clear(self) -> None:
@@ -46,6 +45,11 @@ class Pending:
             self._file.close()
             self._file = None
         self.path.unlink(missing_ok=True)
+
+
+def _line(names: Sequence[str], text: str, values: Values, why: str) -> str:
+    known = [None if math.isnan(value) else value for value in values]
+    return json.dumps({"names": list(names), "text": text, "values": known, "failed": why}) + "\n"
 
 
 def left(folder: Path) -> Seen:
@@ -68,15 +72,21 @@ def files(folder: Path) -> list[Path]:
 
 
 def gather(folder: Path) -> Seen:
-    """``left``, with all of it in the first process's file from now on: its texts are that process's next batch."""
+    """``left``, from now on in one file that stays until ``forget``: the run that goes on may be killed before it has come to all of it."""
     found, old = left(folder), files(folder)
-    part = Pending(folder, -1)
-    for names, rows in found.items():
-        for text, (values, why) in rows.items():
-            part.keep(names, text, values, why)
+    kept = Pending(folder, _LEFT).path
     if found:
-        part.path.replace(Pending(folder).path)
+        part = folder / f"{kept.name}.part"
+        with part.open("w", encoding="utf-8") as file:
+            for names, rows in found.items():
+                file.writelines(_line(names, text, values, why) for text, (values, why) in rows.items())
+        part.replace(kept)
     for path in old:
-        if not found or path != Pending(folder).path:
+        if not found or path != kept:
             path.unlink(missing_ok=True)
     return found
+
+
+def forget(folder: Path) -> None:
+    """What was left is in the study."""
+    Pending(folder, _LEFT).path.unlink(missing_ok=True)

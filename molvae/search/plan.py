@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from optuna.trial import FrozenTrial
 
 from molvae.objectives import Objective
 from molvae.objectives.terms import Bounds
@@ -108,8 +110,8 @@ class Plan:
 class Scoring:
     """The user's scorers and how they are run.
 
-    workers, timeout, retries: of each; seconds for an evaluation, further tries after a crash, a time-out or an exception. batch: texts in one
-    call of those that take several at once (``ReportingScorer.together``). bounds: of terms without their own. folder: where evaluations are
+    workers, timeout, retries: of each; seconds for each text of a call, further tries after a crash, a time-out or an exception. batch: texts in
+    one call of those that take several at once (``ReportingScorer.together``). bounds: of terms without their own. folder: where evaluations are
     kept until their batch is told, ``seen`` those that are known from before (``molvae.search.pending``).
     """
 
@@ -117,7 +119,7 @@ class Scoring:
     workers: int = 1
     timeout: float = 60.0
     retries: int = 1
-    batch: int = 64
+    batch: int = 16
     bounds: Bounds | None = None
     folder: Path | None = None
     seen: Seen = field(default_factory=dict)
@@ -131,7 +133,11 @@ class Scoring:
             for one in guarded:
                 one.know(self.seen.get(tuple(one.names), {}))
                 one.keep = None if pending is None else partial(pending.keep, one.names)
-            yield Judge(sampler, objective, guarded, {**usual_bounds(sampler), **(self.bounds or {})}, pending)
+            try:
+                yield Judge(sampler, objective, guarded, {**usual_bounds(sampler), **(self.bounds or {})}, pending)
+            finally:
+                for one in guarded:
+                    one.keep = None  # a guard of the user's own goes on after this search
 
     def _guarded(self, scorer: Scorer) -> Guarded:
         if isinstance(scorer, Guarded):
@@ -148,9 +154,16 @@ def usual_bounds(sampler: Sampler) -> dict[str, tuple[float, float]]:
 
 
 def search_for(
-    plan: Plan, sampler: Sampler, judge: Judge, *, shelf: Shelf | None = None, note: Note | None = None, member: Member | None = None
+    plan: Plan,
+    sampler: Sampler,
+    judge: Judge,
+    *,
+    shelf: Shelf | None = None,
+    had: Sequence[FrozenTrial] = (),
+    note: Note | None = None,
+    member: Member | None = None,
 ) -> Search:
-    """The search that a plan describes, in memory or in a shared study."""
+    """The search that a plan describes, in memory or in a shared study. had: scored before, and not in the study yet."""
     member = member or Member(grace=plan.grace)
     search = Search(
         sampler,
@@ -164,6 +177,12 @@ def search_for(
         settled=judge.settled,
         member=member,
     )
-    # Of several workers one scores what is given; the others hear of it from the study.
-    search.plant(plan.seeds, plan.again, propose=member.number == 0)
+    search.study.add_trials(had)
+    search.take_over(had)
+    search.plant(*(_shared(texts, member.number, plan.workers, search.ours) for texts in (plan.seeds, plan.again)))
     return search
+
+
+def _shared(texts: Sequence[str], number: int, workers: int, ours: bool) -> list[str]:
+    """A worker's share of what is given, followed by the others', should they be lost; what Optuna's samplers are given waits in the study."""
+    return [*texts[number::workers], *(text for at, text in enumerate(texts) if at % workers != number and ours)]

@@ -83,6 +83,7 @@ class LatentSampler(BaseSampler):
         self.mover = Mover(Sampler(model, sampler.representation, sampler.validator), self.generator, moves)
         self.pool = Pool()
         self.queue: deque[Proposal] = deque()
+        self.aside: list[Proposal] = []  # given, but others are at it; should they be lost, it is this worker's
         self.open: dict[int, Proposal] = {}
         self.fresh: list[Scored] = []
         self.records: dict[str, Any] = {}  # of the fresh ones, by key
@@ -135,7 +136,9 @@ class LatentSampler(BaseSampler):
         while self.queue:
             proposal = self.queue.popleft()
             self.planted -= proposal.move == GIVEN
-            if proposal.key not in self.pool and proposal.key not in self.avoid:
+            if proposal.key in self.avoid and proposal.move == GIVEN:
+                self.aside.append(proposal)
+            elif proposal.key not in self.pool and proposal.key not in self.avoid:
                 return proposal
         return None
 
@@ -273,6 +276,12 @@ class LatentSampler(BaseSampler):
     def _fill(self) -> None:
         """Queue a batch of proposals: draw, drop what is not accepted, let the surrogate choose."""
         recipe = self.recipe
+        self.aside = [p for p in self.aside if p.key not in self.pool]
+        if free := [p for p in self.aside if p.key not in self.avoid]:
+            self.aside = [p for p in self.aside if p.key in self.avoid]
+            self.queue.extend(free)
+            self.planted += len(free)
+            return
         if self.tuner is not None and not self.tuner.replay:
             self.tuner.remember(2048, self.longest_given)
         elites = [] if self._early() else self._elites()

@@ -88,6 +88,9 @@ def test_the_rest_of_a_folder_is_prepared_and_polymorphs_stay_together(cli: Cli,
     store = Store.open(out)
     assert len(store) == len(PROTOTYPES)
     assert store.manifest["request"]["split"] == "group"
+    rejected = (out / "rejected.csv").read_text()
+    assert "no CIF block" in rejected
+    assert "no structure in pymatgen's JSON" in rejected
     alone = cli("data", "prepare", folder / "torn.cif", "-o", tmp_path / "none")
     assert alone.code == 1
     assert "torn.cif" in alone.err

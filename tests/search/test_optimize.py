@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 
@@ -17,7 +18,8 @@ from molvae.objectives import Objective
 from molvae.records import Candidate
 from molvae.scorers import Guarded, of
 from molvae.search.journal import NAME, PLAN
-from molvae.search.pending import left
+from molvae.search.loop import GIVEN_TEXT
+from molvae.search.pending import Pending, forget, gather, left
 from molvae.search.sampler import Recipe
 
 SMALL = Recipe(batch=16, start=32, elite=20, screen=2, tune_steps=1)
@@ -78,7 +80,7 @@ def test_a_seed_that_fails_the_verdict_is_not_scored_and_no_record_is_an_error(m
     found = run(model, budget=20, seeds=("CC=C=C=C", SEEDS[0]))
     assert not model.validator.verdict(model.domain.parse("CC=C=C=C")).ok
     assert [s.text for s in found.search.pool if s.origin == "given"] == [SEEDS[0]]
-    assert found.search.warnings == ("1 of 2 seeds left out, for records must pass the verdict",)
+    assert found.warnings == ("1 of 2 seeds left out, for records must pass the verdict",)
     with pytest.raises(InvalidRecord, match="not a molecule"):
         run(model, budget=20, seeds=("not a molecule",))
 
@@ -207,7 +209,7 @@ class TestGoingOn:
         assert len(scored) == len(set(scored)) == len(found.search.pool) == 48
         assert {s.text for s in found.search.pool if s.call <= 20} == set(first)
         assert found.failures == {"returned NaN": 1}
-        assert not pending(tmp_path / "run")
+        assert not list((tmp_path / "run").glob(".pending*"))
 
     def test_why_scores_are_unknown_is_known_after_going_on(self, model: molvae.Model, tmp_path: Path):
         asked = {"objective": Objective.of(maximize="length", scorer=f"{__name__}:length"), "out": tmp_path / "run"}
@@ -227,6 +229,44 @@ class TestGoingOn:
         assert len(run(model, budget=16, out=tmp_path / "run").search.pool) == 16
         noted = json.loads((tmp_path / "run" / PLAN).read_text(encoding="utf-8"))["noted"]
         assert (noted["budget"], noted["recipe"]["batch"]) == (16, 16)
+
+    def test_a_killed_batch_goes_on_after_a_second_kill(self, model: molvae.Model, tmp_path: Path):
+        kept = Pending(tmp_path, 0)
+        for number, text in enumerate(("CC", "CCC")):
+            kept.keep(["x", "y"], text, (float(number), math.nan), "returned NaN")
+        Pending(tmp_path, 1).keep(["z"], "CC", (2.0,), "")
+        wanted = {("x", "y"): {"CC": (0.0, math.nan), "CCC": (1.0, math.nan)}, ("z",): {"CC": (2.0,)}}
+        for _ in range(2):  # gathering is no loss
+            seen = gather(tmp_path)
+            for names, rows in wanted.items():
+                for text, values in rows.items():
+                    np.testing.assert_equal(seen[names][text][0], values)
+            assert seen["x", "y"]["CC"][1] == "returned NaN"
+            Pending(tmp_path, 0).clear()  # another batch is told meanwhile
+        with (tmp_path / ".pending-0.jsonl").open("w") as file:
+            file.write('{"names": ["z"], "text": "C')  # cut short by the kill
+        assert set(gather(tmp_path)) == set(wanted)
+        forget(tmp_path)
+        assert gather(tmp_path) == {}
+        assert list(tmp_path.iterdir()) == []
+
+    def test_records_without_their_plan_are_left_alone(self, model: molvae.Model, tmp_path: Path):
+        run(model, budget=16, out=tmp_path / "run")
+        (tmp_path / "run" / PLAN).unlink()
+        before = (tmp_path / "run" / NAME).read_bytes()
+        for resume in (False, True):
+            with pytest.raises(UsageError, match=r"not the config\.json"):
+                run(model, budget=32, out=tmp_path / "run", resume=resume)
+        assert (tmp_path / "run" / NAME).read_bytes() == before
+
+    def test_seeds_that_were_scored_are_not_proposed_again(self, model: molvae.Model, tmp_path: Path):
+        asked = {"objective": Objective.of(maximize="logp", minimize="mw", pareto=True), "seeds": SEEDS, "out": tmp_path / "run"}
+        run(model, budget=8, sampler="nsga2", **asked)
+        found = run(model, budget=16, sampler="nsga2", resume=True, **asked)
+        assert len(found.search.pool) == 16
+        told = [t for t in found.search.study.trials if t.state.is_finished() and GIVEN_TEXT in t.user_attrs]
+        assert not told  # nothing of the seeds was asked again
+        assert all(all(v > -1e3 for v in t.values) for t in found.search.study.trials if t.values)
 
     def test_another_plan_is_refused(self, model: molvae.Model, tmp_path: Path):
         run(model, budget=16, out=tmp_path / "run")

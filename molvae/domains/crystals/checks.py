@@ -73,10 +73,10 @@ def _bond_valences(crystal: Crystal) -> str | None:
 
     Valences and bond parameters are pymatgen's.
     """
-    from pymatgen.analysis.bond_valence import BVAnalyzer, calculate_bv_sum
+    from pymatgen.analysis.bond_valence import BV_PARAMS, BVAnalyzer, calculate_bv_sum
 
     symbols = _counts(crystal).keys()
-    if len(symbols) == 1 or SOFT.issuperset(symbols):
+    if len(symbols) == 1 or SOFT.issuperset(symbols) or not {element.symbol for element in BV_PARAMS}.issuperset(symbols):
         return None
     structure = crystal.structure(primitive=True)
     with warnings.catch_warnings():
@@ -126,7 +126,7 @@ CHECKS: tuple[Check[Crystal], ...] = (
     Check("charges", "oxidation states of pymatgen and SMACT add up to zero; elements and intermetallics pass", _charges),
     Check(
         "bond_valence",
-        f"bond valence sums (Brese & O'Keeffe, Acta Cryst. 1991, B47, 192) within {INSTABILITY:.0%} of valences; elements and intermetallics pass",
+        f"bond valence sums (Brese & O'Keeffe, Acta Cryst. 1991, B47, 192) within {INSTABILITY:.0%} of valences; what has none passes",
         _bond_valences,
         default=False,
     ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -25,17 +24,20 @@ class Twins:
     def __init__(self) -> None:
         self._count = 0
         self._texts: dict[str, int] = {}
-        self._kinds: dict[tuple[str, int, int], list[tuple[int, str]]] = {}
+        self._kinds: dict[tuple[str, int, int], list[tuple[float, int, str]]] = {}  # packing, number and text
 
     def find(self, crystal: Crystal) -> int | None:
         """The number of the one that is the same, as they were added, from 0; None for a new one."""
         if (same := self._texts.get(crystal.text)) is None and (kinds := self._kinds.get(_kind(crystal))):
-            same = _fitting(crystal.text, kinds)
+            mine = packing(crystal.primitive)[0]
+            # The most alike first: nearly every twin is found in one comparison.
+            near = sorted((abs(theirs - mine), number, other) for theirs, number, other in kinds)
+            same = next((number for _, number, other in near if _fits(crystal.text, other)), None)
         return same
 
     def add(self, crystal: Crystal) -> None:
         """Remember a crystal."""
-        self._kinds.setdefault(_kind(crystal), []).append((self._count, crystal.text))
+        self._kinds.setdefault(_kind(crystal), []).append((packing(crystal.primitive)[0], self._count, crystal.text))
         self._texts.setdefault(crystal.text, self._count)
         self._count += 1
 
@@ -44,26 +46,18 @@ def _kind(crystal: Crystal) -> tuple[str, int, int]:
     return crystal.formula, crystal.group, len(crystal.primitive.numbers)
 
 
-def _fitting(text: str, kinds: Sequence[tuple[int, str]]) -> int | None:
-    mine, _ = _packed(text)
-    # The most alike first: nearly every twin is found in one comparison.
-    near = sorted((abs(_packed(other)[0] - mine), number, other) for number, other in kinds)
-    return next((number for _, number, other in near if _fits(text, other)), None)
-
-
 def _fits(text: str, other: str) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return bool(_matcher().fit(_packed(text)[1], _packed(other)[1]))
+            return bool(_matcher().fit(_structure(text), _structure(other)))
         except ValueError:  # "can't find niggli"
             return False
 
 
 @lru_cache(maxsize=1024)
-def _packed(text: str) -> tuple[float, Structure]:
-    crystal = Crystal(text)
-    return packing(crystal.primitive)[0], crystal.structure(primitive=True)
+def _structure(text: str) -> Structure:
+    return Crystal(text).structure(primitive=True)
 
 
 @cache

@@ -52,6 +52,8 @@ def test_bond_valences_of_stretched_salts_are_told() -> None:
     assert BY_NAME["bond_valence"].test(of_structure(odd)) is not None
     assert BY_NAME["bond_valence"].test(of_structure(diamond())) is None
     assert not BY_NAME["bond_valence"].default
+    unknown = Structure.from_spacegroup("Pm-3m", Lattice.cubic(4.0), ["Pt", "O"], [[0, 0, 0], [0.5, 0.5, 0]])
+    assert BY_NAME["bond_valence"].test(of_structure(unknown)) is None  # platinum has no parameters
 
 
 def test_atoms_on_one_spot_fail_and_do_not_stop() -> None:

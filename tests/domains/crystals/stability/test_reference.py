@@ -193,6 +193,7 @@ def test_crystals_of_the_materials_project_are_a_table(monkeypatch: pytest.Monke
     assert run(["data", "fetch", "mp:Na-Cl", "--to", str(tmp_path)]) == 1
     assert run(["data", "fetch", "mp:Na-Xx", "--to", str(tmp_path)]) == 2
     assert run(["data", "fetch", "nowhere:Na-Cl"]) == 2
+    assert run(["data", "fetch", "mp:Na-Cl", "--from", str(tmp_path / "mp-Na-Cl.csv.gz")]) == 2
 
 
 @pytest.mark.usefixtures("service")
