@@ -27,7 +27,7 @@ HEADLINES: Mapping[str, tuple[str, ...]] = {
     "heads": ("MAE",),
     "pmo": ("AUC top-10, sum", "AUC top-10 where"),
     "pmo_original": ("AUC top-10, sum",),
-    "pmo_workers": ("AUC top-10, sum", "minutes a run"),
+    "pmo_workers": ("AUC top-10, sum", "AUC top-10 where", "minutes a run"),
     "pareto": ("hypervolume",),
     "analogues": ("improvement",),
     "hits": ("scorer calls",),
