@@ -93,7 +93,7 @@ AIMS = (
         "draws, composition valid, mp_20, %",
         88,
         True,
-        "charge checks leave 85 % of what they pass; a lower temperature passes more",
+        "charge checks leave 85 % of what they pass",
     ),
 )
 

@@ -136,18 +136,22 @@ def optimize(
     seed: Annotated[int, typer.Option(help="Fixes every random number.")] = 0,
 ) -> None:
     """Search for the records that score best: every one valid, checked and scored once. Ctrl-C stops after the batch and keeps all."""
-    state = state_of(context)
-    wanted, options = _objective(context.params), _options(context.params)
-    loaded = open_model(state, model)
-    asked_for = evidence.Wanted(reference, relax, state.threads or 1)
-    evidence.check(loaded.domain, asked_for)
-    nearest = evidence.library(state, known, loaded.domain)
-    scoring = {name: context.params[name] for name in ("trust", "scorer_workers", "scorer_batch", "timeout", "retries")}
-    found = _run(state, loaded, wanted, budget=budget, keep=keep, seeds=_seeds(state, seeds, loaded), **scoring, **options)
-    chosen = evidence.placed(state, evidence.described(found.candidates, loaded.domain), loaded.domain, nearest)
-    found = replace(found, candidates=evidence.assessed(state, chosen, loaded.domain, asked_for, rank=False))
-    figures = evidence.hull_figure(loaded.domain, asked_for, found.candidates)
-    _deliver(state, loaded, found, out, page=report, figures=figures, options={"budget": budget, **options})
+    carry_out(state_of(context), context.params)
+
+
+def carry_out(state: State, given: Mapping[str, Any]) -> None:
+    """Search, and deliver with the evidence that was asked for. given: the command's options."""
+    wanted, options = _objective(given), _options(given)
+    model = open_model(state, given["model"])
+    asked_for = evidence.Wanted(given["reference"], given["relax"], state.threads or 1)
+    evidence.check(model.domain, asked_for)
+    nearest = evidence.library(state, given["known"], model.domain)
+    further = {name: given[name] for name in ("budget", "keep", "trust", "scorer_workers", "scorer_batch", "timeout", "retries")}
+    found = _run(state, model, wanted, seeds=_seeds(state, given["seeds"], model), **further, **options)
+    chosen = evidence.placed(state, evidence.described(found.candidates, model.domain), model.domain, nearest)
+    found = replace(found, candidates=evidence.assessed(state, chosen, model.domain, asked_for, rank=False))
+    figures = evidence.hull_figure(model.domain, asked_for, found.candidates)
+    _deliver(state, model, found, given["out"], page=given["report"], figures=figures, options={"budget": given["budget"], **options})
 
 
 def _seeds(state: State, given: Sequence[str] | None, model: Model) -> tuple[str, ...]:

@@ -36,6 +36,12 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=epilog("molvae config", "molvae config --out model.toml"))(config)
 
 
+Matter = Annotated[
+    str | None,
+    typer.Option(help="Kind of matter; a data set's card, or a prepared one, knows its own.", show_default="as DATA says, else molecules"),
+]
+
+
 def train(
     context: typer.Context,
     data: Annotated[str, typer.Option(metavar="NAME|FILE|DIR", help="A data set's name, a file, or a prepared data set's folder.")],
@@ -44,12 +50,7 @@ def train(
     ] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="SECTION.SETTING=VALUE", help="One setting; repeat it.")] = None,
     properties: Annotated[str | None, typer.Option(help="Labels to condition on, comma-separated.")] = None,
-    domain: Annotated[
-        str | None,
-        typer.Option(
-            help="Kind of matter; a data set's card, or a prepared one, knows its own.", show_default="as DATA says, else molecules"
-        ),
-    ] = None,
+    domain: Matter = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the run.", show_default="NAME-model")] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Train so long instead of a number of steps.")] = None,
     start: Annotated[str | None, typer.Option(metavar="MODEL", help="Begin with this model's weights and vocabularies.")] = None,

@@ -15,11 +15,11 @@ def check(name: str, objectives: int) -> None:
     """Raises UnknownName, MissingExtra, and UsageError for a sampler of one objective where there are several."""
     if name in ("auto", "local"):
         return
-    optuna_sampler(name, 0)
     if objectives > 1 and name == "cmaes":
         raise UsageError(
             f"sampler cmaes knows one objective, not {objectives}; take another one for a Pareto search, such as auto or nsga2"
         )
+    optuna_sampler(name, 0)
 
 
 def optuna_sampler(name: str, seed: int) -> samplers.BaseSampler:
