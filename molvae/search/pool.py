@@ -79,10 +79,6 @@ class Pool:
             self._ranked = sorted(known, key=lambda s: (-s.rank, s.call))
         return self._ranked
 
-    def best(self, count: int, per_group: int = 0) -> list[Scored]:
-        """The best ``count`` records, at most ``per_group`` of one group (scaffold) where that is not 0."""
-        return _spread(self.ranked(), count, per_group or count)
-
     def elites(self, count: int, per_group: int, since: int = 0) -> list[Scored]:
         """The best ``count`` records, at most ``per_group`` of one group (scaffold), so that one family does not fill the set.
 
