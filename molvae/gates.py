@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from molvae.distinct import Distinct
 from molvae.errors import InvalidRecord
 from molvae.nn.decoders import Drawn
 from molvae.protocols import Domain
@@ -26,10 +27,9 @@ Predict = Callable[[Sequence[Candidate]], list[Candidate]]
 
 def other_than(domain: Domain[Any], record: Any) -> Callable[[Any], bool]:
     """A test of records for being another one than this."""
-    key, twins = domain.key(record), None if domain.twins is None else domain.twins()
-    if twins is not None:
-        twins.add(record)
-    return lambda other: domain.key(other) != key and (twins is None or twins.find(other) is None)
+    memory = Distinct(domain)
+    memory.add(domain.key(record), domain.write(record))
+    return lambda other: memory.find(domain.key(other), domain.write(other)) is None
 
 
 class Run:
@@ -45,8 +45,7 @@ class Run:
         self.validator = validator
         self.accepted: list[Candidate] = []
         self.reasons: dict[str, int] = {}
-        self.seen: set[str] = set()  # keys of what was accepted
-        self.twins = None if representation.domain.twins is None else representation.domain.twins()
+        self.seen = Distinct(representation.domain)  # what was accepted
         self.texts: dict[str, str] = {}  # text -> why it did not pass, or nothing
         self._predict = predict
         computed = representation.domain.properties
@@ -99,7 +98,7 @@ class Run:
             return None
         self.funnel.passed += 1
         key = domain.key(record)
-        if self._repeats(key, record):
+        if self._repeats(key, text):
             self._lost("duplicate")
             return None
         self.funnel.unique += 1
@@ -116,7 +115,7 @@ class Run:
             measured.setdefault(p, domain.properties[p].compute(record) if p in domain.properties else math.nan)
         wanted = {t.name: t.value for t in request.targets}
         if not self.judged:
-            self._remember(key, record)
+            self._remember(key, text)
         return Candidate(text=text, key=key, verdict=verdict, measured=measured, asked=wanted, novel=novel, log_likelihood=score)
 
     def _foretold(self, candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -127,22 +126,21 @@ class Run:
             # A record that the encoder cannot read has no prediction: NaN is inside nothing.
             if not all(low <= candidate.predicted[name] <= high for name, low, high in bounds):
                 self._lost("predicted outside the tolerance")
-            elif self._repeats(candidate.key, record := self.representation.domain.parse(candidate.text)):
+            elif self._repeats(candidate.key, candidate.text):
                 self._lost("duplicate")  # of another one of this batch
             else:
-                self._remember(candidate.key, record)
+                self._remember(candidate.key, candidate.text)
                 kept.append(candidate)
         self.funnel.predicted_inside = (self.funnel.predicted_inside or 0) + len(kept)
         return kept
 
-    def _repeats(self, key: str, record: Any) -> bool:
+    def _repeats(self, key: str, text: str) -> bool:
         """Whether it is the same as one that was accepted. One that was not, such as a crystal at another volume, bars none."""
-        return self.request.unique and (key in self.seen or (self.twins is not None and self.twins.find(record) is not None))
+        return self.request.unique and self.seen.find(key, text) is not None
 
-    def _remember(self, key: str, record: Any) -> None:
-        self.seen.add(key)
-        if self.twins is not None and self.request.unique:
-            self.twins.add(record)
+    def _remember(self, key: str, text: str) -> None:
+        if self.request.unique:
+            self.seen.add(key, text)
 
     def _raw(self) -> bool:
         return not self.request.verify or any(len(gaps) < RAW for gaps in self.gaps.values())

@@ -12,6 +12,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 import molvae
+from molvae.distinct import Distinct
 from molvae.errors import UsageError
 from molvae.objectives import Objective
 from molvae.protocols import Domain
@@ -99,8 +100,7 @@ def _able(plan: Plan, sampler: Sampler) -> tuple[Plan, list[str]]:
 def _chosen(pool: Pool, plan: Plan, domain: Domain[Any], keep: int) -> tuple[list[Scored], int]:
     """The records to deliver, the front first, and how many are on it. Each once, though two texts may stand for one record."""
     front = {one.key: one for one in (pool.front() if plan.objective.pareto else ())}
-    twins = None if domain.twins is None else domain.twins()
-    keys: set[str] = set()
+    seen = Distinct(domain)
     groups: Counter[str] = Counter()
     out: list[Scored] = []
     for one in [*front.values(), *(s for s in pool.ranked() if s.key not in front)]:
@@ -108,12 +108,10 @@ def _chosen(pool: Pool, plan: Plan, domain: Domain[Any], keep: int) -> tuple[lis
             break
         if one.key not in front and one.group and plan.per_group and groups[one.group] >= plan.per_group:
             continue
-        record = domain.parse(one.text)
-        if (key := domain.key(record)) in keys or (twins is not None and twins.find(record) is not None):
+        key = domain.key(domain.parse(one.text))
+        if seen.find(key, one.text) is not None:
             continue
-        keys.add(key)
-        if twins is not None:
-            twins.add(record)
+        seen.add(key, one.text)
         groups[one.group] += 1
         out.append(one)
     return out, sum(one.key in front for one in out)

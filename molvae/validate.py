@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from molvae.distinct import Distinct
 from molvae.errors import DataError, InvalidRecord, UnknownName, UsageError
 from molvae.protocols import Check, Domain, Property
 from molvae.records import Candidate, Verdict
@@ -182,23 +183,16 @@ def validate_texts(
 
 
 def _mark(rows: list[str], found: dict[str, Candidate], validator: Validator[R]) -> list[Candidate]:
-    first: dict[str, int] = {}  # key -> row of the first that is the same
-    twins = None if validator.domain.twins is None else validator.domain.twins()
-    added: list[int] = []
+    memory = Distinct(validator.domain)
+    added: list[int] = []  # rows of what is in the memory
     marked = []
     for row, text in enumerate(rows):
         candidate = replace(found[text], novel=validator.novel(found[text].key))
-        if candidate.key and candidate.key not in first:
-            first[candidate.key] = row
-            if twins is not None:
-                same = twins.find(record := validator.domain.parse(candidate.text))
-                if same is None:
-                    twins.add(record)
-                    added.append(row)
-                else:
-                    first[candidate.key] = added[same]
-        if candidate.key and (earlier := first[candidate.key]) != row:
-            candidate = replace(candidate, extra={"duplicate_of": float(earlier)})
+        if candidate.key and (same := memory.find(candidate.key, candidate.text)) is not None:
+            candidate = replace(candidate, extra={"duplicate_of": float(added[same])})
+        elif candidate.key:
+            memory.add(candidate.key, candidate.text)
+            added.append(row)
         marked.append(candidate)
     return marked
 
