@@ -65,7 +65,7 @@ def _encoder(config: Config, representation: Representation[Any]) -> Encoder:
 
     def reader(tokens: int) -> SequenceEncoder | SequenceTransformer:
         if e.sequence_kind == "transformer":
-            return SequenceTransformer(tokens, e.sequence_hidden, e.features, e.sequence_layers, e.sequence_heads)
+            return SequenceTransformer(tokens, e.sequence_hidden, e.features, e.sequence_layers, e.sequence_heads, e.sequence_queries)
         return SequenceEncoder(tokens, e.sequence_embed, e.sequence_hidden, e.features)
 
     return Encoder(

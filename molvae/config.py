@@ -42,6 +42,7 @@ class EncoderConfig(_Section):
     sequence_hidden: int = Field(256, ge=4, description="width: of each direction of a GRU, or of a transformer")
     sequence_layers: int = Field(3, ge=1, description="layers of a transformer; a GRU has one")
     sequence_heads: int = Field(4, ge=1, description="attention heads of a transformer; they must divide the width")
+    sequence_queries: int = Field(0, ge=0, description="learnt queries of a transformer's pooling, beside mean and maximum")
     graph_hidden: int = Field(128, ge=4, description="node feature width of the graph network")
     graph_layers: int = Field(4, ge=1, description="message-passing layers")
 
@@ -121,7 +122,8 @@ class PracticeConfig(_Section):
     """Encoding and decoding of made-up relatives of the training records, for small data sets; of domains that can make them."""
 
     rows: int = Field(0, ge=0, description="relatives a step; 0 switches practice off")
-    pool: int = Field(20000, ge=2, description="relatives made at the beginning")
+    pool: int = Field(20000, ge=2, description="relatives made at a time")
+    renewed: int = Field(0, ge=0, description="steps after which the pool is made anew, of other relatives; 0: never")
     level: float = Field(0.25, gt=0, le=1, description="the highest noise level at which they are decoded")
     weight: float = Field(1.0, gt=0, description="weight of the practice loss")
 

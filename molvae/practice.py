@@ -7,7 +7,7 @@ alone, without labels, so neither the prior nor the conditions learn from what d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from molvae.config import PracticeConfig
 from molvae.dataset.batches import batch_graphs, pad_rows
 from molvae.dataset.store import Store
 from molvae.errors import InvalidRecord, UsageError
@@ -32,7 +33,7 @@ class Relative:
     graph: GraphArrays | None
 
 
-def relatives(representation: Representation[Any], texts: Sequence[str], count: int, seed: int) -> list[Relative]:
+def relatives(representation: Representation[Any], texts: Sequence[str], count: int, seed: int | Sequence[int]) -> list[Relative]:
     """``count`` relatives of records drawn at random; ones that the vocabularies cannot write are left out.
 
     Raises UsageError where the domain knows no relatives.
@@ -53,35 +54,46 @@ def relatives(representation: Representation[Any], texts: Sequence[str], count: 
 
 
 class Practice:
-    """Adds the loss of practice to a training step. rows: relatives a step. level: the highest noise. weight: of the loss."""
+    """Adds the loss of practice to a training step. make: number of a pool, from 0 -> its relatives, the same each time."""
 
-    def __init__(self, representation: Representation[Any], pool: Sequence[Relative], rows: int, level: float, weight: float) -> None:
-        if len(pool) < 2:
-            raise UsageError(f"{len(pool)} relatives to practise on; at least 2 are wanted: raise practice.pool, or set practice.rows = 0")
+    def __init__(self, representation: Representation[Any], make: Callable[[int], Sequence[Relative]], settings: PracticeConfig) -> None:
         self.views, self.labels = representation.views, len(representation.labels.names)
-        self.pool, self.rows, self.level, self.weight = pool, min(rows, len(pool)), level, weight
-        # Alike in length within a batch, which then carries little padding.
-        self.order = np.argsort([len(one.target) for one in pool], kind="stable")
+        self.make, self.settings = make, settings
+        self.number = -1
 
     @classmethod
-    def on(
-        cls, representation: Representation[Any], store: Store, rows: int, pool: int, level: float, weight: float, seed: int
-    ) -> Practice:
+    def on(cls, representation: Representation[Any], store: Store, settings: PracticeConfig, seed: int) -> Practice:
         """On relatives of a store's training records."""
         texts = store.texts("text", store.rows("train"))
-        return cls(representation, relatives(representation, texts, pool, seed), rows, level, weight)
+        return cls(representation, lambda number: relatives(representation, texts, settings.pool, (seed, number)), settings)
 
-    def __call__(self, model: VAE, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """labels: of the step's data, on whose device the model computes -> weighted loss () and parts for the log."""
+    def __call__(self, model: VAE, labels: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """labels: of the step's data, on whose device the model computes -> weighted loss () and parts for the log.
+
+        Raises UsageError where there are not enough relatives, or none are made.
+        """
+        self._turn_to(step // self.settings.renewed if self.settings.renewed else 0)
+        rows = min(self.settings.rows, len(self.pool))
         # torch's generator is set anew for each step, so a resumed run practises on the same relatives.
-        start = int(torch.randint(len(self.pool) - self.rows + 1, ()))
-        batch = to_device(self._batch([self.pool[at] for at in self.order[start : start + self.rows]]), labels.device)
-        level = torch.rand(batch.size, device=labels.device) * self.level
+        start = int(torch.randint(len(self.pool) - rows + 1, ()))
+        batch = to_device(self._batch([self.pool[at] for at in self.order[start : start + rows]]), labels.device)
+        level = torch.rand(batch.size, device=labels.device) * self.settings.level
         code = model.encode(batch, level)
         if batch.target is None:
             raise ValueError("practice needs target sequences")
         nll = model.nll(code.z, level, batch.target).mean()
-        return self.weight * (nll + code.aux), {"nll_practice": nll.detach()}
+        return self.settings.weight * (nll + code.aux), {"nll_practice": nll.detach()}
+
+    def _turn_to(self, number: int) -> None:
+        """Take up the pool of this number: a small pool that stays would be learnt by heart, as small data are."""
+        if number == self.number:
+            return
+        self.pool, self.number = self.make(number), number
+        if len(self.pool) < 2:
+            what = f"{len(self.pool)} relatives to practise on"
+            raise UsageError(f"{what}; at least 2 are wanted: raise practice.pool, or set practice.rows = 0")
+        # Alike in length within a batch, which then carries little padding.
+        self.order = np.argsort([len(one.target) for one in self.pool], kind="stable")
 
     def _batch(self, chosen: Sequence[Relative]) -> Batch:
         target = pad_rows([one.target for one in chosen])

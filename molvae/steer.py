@@ -45,7 +45,7 @@ class Steer:
         if given:
             raise UsageError(f"steering needs properties that can be computed, and {given[0]!r} cannot; set steer.rows = 0")
 
-    def __call__(self, model: VAE, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, model: VAE, labels: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """labels (B, P): standardised labels of data, from which the targets are taken -> weighted loss () and parts for the log."""
         targets = some_of(labels[: self.rows], single=SINGLE).repeat_interleave(self.draws, 0)
         level = torch.ones(targets.shape[0], device=targets.device)

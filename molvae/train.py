@@ -51,7 +51,7 @@ class Tick:
 
 AGREE = 10  # steps between agreements of several processes on the time and on stopping
 
-Extra = Callable[[VAE, Tensor], tuple[Tensor, dict[str, Tensor]]]
+Extra = Callable[[VAE, Tensor, int], tuple[Tensor, dict[str, Tensor]]]
 
 
 def pick_precision(wanted: str, accelerator: str) -> str:
@@ -75,7 +75,7 @@ def fit(
     """Train ``model`` on the store's training rows; checkpoints, log.csv and the state for ``resume`` go to ``out``.
 
     validate: called every ``validate_steps`` with the averaged model; its "valid_nll" decides about patience. extra: a further loss of each
-    step, from the model and the batch's labels (B, P), and its parts for the log. SIGTERM and Ctrl-C save and return
+    step, from the model, the batch's labels (B, P) and the step's number, and its parts for the log. SIGTERM and Ctrl-C save and return
     with stopped = "interrupted". Raises Diverged where the loss is not finite.
     """
     precision: Any = pick_precision(config.precision, config.accelerator)
@@ -158,7 +158,7 @@ class _Loop:
         loss, parts = self.wrapped(Parcel(batch, share))
         if self.extra is not None:
             with self.fabric.autocast():
-                more, further = self.extra(self.bare, batch.labels)
+                more, further = self.extra(self.bare, batch.labels, step)
             loss, parts = loss + more, {**parts, **further}
         if not bool(torch.isfinite(loss)):
             folder = self.out / f"diverged-{step}"

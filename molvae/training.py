@@ -102,10 +102,10 @@ def _extra(config: Config, representation: Representation[Any], store: Store) ->
     s, p = config.steer, config.practice
     parts: list[Extra] = [Steer(representation, s.rows, s.draws, s.weight)] if s.rows else []
     if p.rows:
-        parts.append(Practice.on(representation, store, p.rows, p.pool, p.level, p.weight, config.train.seed))
+        parts.append(Practice.on(representation, store, p, config.train.seed))
 
-    def together(model: VAE, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        found = [part(model, labels) for part in parts]
+    def together(model: VAE, labels: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        found = [part(model, labels, step) for part in parts]
         return torch.stack([loss for loss, _ in found]).sum(), {name: value for _, more in found for name, value in more.items()}
 
     return together if len(parts) > 1 else parts[0] if parts else None

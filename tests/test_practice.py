@@ -8,17 +8,22 @@ import torch
 
 from molvae import build
 from molvae.api import Model
-from molvae.config import override
+from molvae.config import PracticeConfig, override
 from molvae.domains.crystals.structure import of_structure, parse
-from molvae.domains.crystals.vary import FRESH, MOVED, REACH, vary
+from molvae.domains.crystals.symmetry import space_group
+from molvae.domains.crystals.vary import ELSEWHERE, FRESH, MOVED, REACH, vary
 from molvae.domains.crystals.wyckoff import STEPS
 from molvae.errors import ConfigError, UsageError
-from molvae.practice import Practice, relatives
+from molvae.practice import Practice, Relative, relatives
 from molvae.representation import Labels, Representation
 from molvae.tokens import SymbolBPE
 from tests.domains.crystals.prototypes import PROTOTYPES
 
 TEXTS = [of_structure(make()).text for make in PROTOTYPES.values()]
+SMALL = {
+    **{"encoder.sequence_hidden": 32, "encoder.graph_hidden": 16, "encoder.features": 32, "decoder.embed": 16, "decoder.hidden": 32},
+    **{"decoder.heads": 2, "latent.width": 8, "condition.properties": ["density"]},
+}
 
 
 @pytest.fixture(scope="module")
@@ -29,19 +34,22 @@ def representation() -> Representation[object]:
     return Representation(domain, view, bpe, view, bpe, Labels(("density",), {}), ("sequence", "graph"))
 
 
-def test_a_relative_keeps_group_and_letters_and_can_be_read() -> None:
+def test_a_relative_can_be_read_and_keeps_group_and_letters_or_moves_to_another_group_of_its_system() -> None:
     rng = np.random.default_rng(0)
-    changed = 0
+    changed, elsewhere = 0, 0
     for text in TEXTS * 20:
         old = parse(text)
         made = vary(old, rng)
         assert parse(made.text) == made
-        assert made.group == old.group
-        assert [o.letter for o in made.description.orbits] == [o.letter for o in old.description.orbits]
         assert list(made.description.orbits) == sorted(made.description.orbits)
         assert len({o.number for o in made.description.orbits}) == len({o.number for o in old.description.orbits})
+        if [o.letter for o in made.description.orbits] != [o.letter for o in old.description.orbits] or made.group != old.group:
+            assert space_group(made.group).system == space_group(old.group).system
+            assert made.description.atoms <= 2 * old.description.atoms
+            elsewhere += 1
         changed += made != old
     assert changed > 15 * len(TEXTS)
+    assert elsewhere / (20 * len(TEXTS)) == pytest.approx(ELSEWHERE, abs=0.06)
 
 
 def test_coordinates_stay_move_a_little_or_are_anywhere() -> None:
@@ -49,8 +57,9 @@ def test_coordinates_stay_move_a_little_or_are_anywhere() -> None:
     steps = old.description.orbits[1].steps
     numbers, reach = {o.number for o in old.description.orbits}, []
     for _ in range(2000):
-        orbits = vary(old, rng).description.orbits
-        if {o.number for o in orbits} == numbers:
+        made = vary(old, rng)
+        orbits = made.description.orbits
+        if made.group == old.group and {o.number for o in orbits} == numbers:
             off = np.subtract(next(o.steps for o in orbits if o.number == 8), steps) % STEPS
             reach.append(int(np.minimum(off, STEPS - off).max()))
     unmoved, anywhere = np.mean(np.array(reach) == 0), np.mean(np.array(reach) > 5 * REACH)
@@ -67,14 +76,13 @@ def test_relatives_follow_the_seed(representation: Representation[object]) -> No
 
 def test_practice_lowers_its_own_loss(representation: Representation[object]) -> None:
     torch.manual_seed(0)
-    small = {"encoder.sequence_hidden": 32, "encoder.graph_hidden": 16, "encoder.features": 32, "decoder.embed": 16, "decoder.hidden": 32}
-    config = override(build.usual("crystals"), {**small, "decoder.heads": 2, "latent.width": 8, "condition.properties": ["density"]})
-    model = build.vae(config, representation).train()
-    practice = Practice(representation, relatives(representation, TEXTS, 60, 0), 24, 0.25, 1.0)
+    model = build.vae(override(build.usual("crystals"), SMALL), representation).train()
+    pool = relatives(representation, TEXTS, 60, 0)
+    practice = Practice(representation, lambda number: pool, PracticeConfig(rows=24))
     stepper = torch.optim.Adam(model.parameters(), 3e-3)
     losses = []
-    for _ in range(40):
-        loss, parts = practice(model, torch.zeros(4, 1))
+    for step in range(40):
+        loss, parts = practice(model, torch.zeros(4, 1), step)
         stepper.zero_grad()
         loss.backward()
         stepper.step()
@@ -82,10 +90,28 @@ def test_practice_lowers_its_own_loss(representation: Representation[object]) ->
     assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
 
 
+def test_the_pool_is_made_anew_after_so_many_steps(representation: Representation[object]) -> None:
+    made: list[int] = []
+
+    def make(number: int) -> list[Relative]:
+        made.append(number)
+        return relatives(representation, TEXTS, 8, (0, number))
+
+    model = build.vae(override(build.usual("crystals"), SMALL), representation)
+    practice = Practice(representation, make, PracticeConfig(rows=4, renewed=2))
+    for step in (5, 6, 7, 8):  # a run that goes on at step 5 makes the pool of that step alone
+        practice(model, torch.zeros(4, 1), step)
+    assert made == [2, 3, 4]
+    stays = Practice(representation, make, PracticeConfig(rows=4))
+    for step in (0, 500):
+        stays(model, torch.zeros(4, 1), step)
+    assert made == [2, 3, 4, 0]
+
+
 def test_what_practice_cannot_do_is_refused(model: Model) -> None:
     with pytest.raises(UsageError, match="molecules domain makes no relatives"):
         relatives(model.representation, ["CCO"], 3, 0)
     with pytest.raises(UsageError, match="at least 2 are wanted"):
-        Practice(model.representation, [], 4, 0.25, 1.0)
+        Practice(model.representation, lambda number: [], PracticeConfig(rows=4))(model.vae, torch.zeros(4, 1), 0)
     with pytest.raises(ConfigError, match="one process"):
         override(build.usual("crystals"), {"practice.rows": 8, "train.devices": 2})

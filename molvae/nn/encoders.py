@@ -56,12 +56,13 @@ class SequenceEncoder(nn.Module):
 class SequenceTransformer(nn.Module):
     """Bidirectional transformer over tokens (Vaswani et al. 1706.03762), normalised first, pooled by mean and maximum: TokenBatch -> (B, H).
 
-    Places are learnt; those beyond ``PLACES`` share the last one.
+    Places are learnt; those beyond ``PLACES`` share the last one. queries: learnt questions that are asked of the tokens by attention, beside
+    mean and maximum, as by the seeds of a set transformer's pooling (Lee et al. 1810.00825): each reads one thing, such as one of the numbers.
     """
 
     PLACES = 512
 
-    def __init__(self, vocabulary: int, hidden: int, features: int, layers: int, heads: int) -> None:
+    def __init__(self, vocabulary: int, hidden: int, features: int, layers: int, heads: int, queries: int = 0) -> None:
         super().__init__()
         self.embed = nn.Embedding(vocabulary, hidden)
         self.place = nn.Parameter(torch.randn(self.PLACES, hidden) * 0.1)
@@ -69,6 +70,7 @@ class SequenceTransformer(nn.Module):
         # Without nested tensors training and evaluation take the same path, so that a seed fixes both.
         self.layers = nn.TransformerEncoder(layer, layers, nn.LayerNorm(hidden), enable_nested_tensor=False)
         self.out = nn.Sequential(nn.Linear(2 * hidden, features), nn.SiLU())
+        self.pool = Questions(queries, hidden, features) if queries else None
 
     def forward(self, batch: TokenBatch) -> Tensor:
         width = max(1, batch.tokens.shape[1])
@@ -79,8 +81,29 @@ class SequenceTransformer(nn.Module):
         x = self.layers(x, src_key_padding_mask=~real.squeeze(-1)).float()
         mean = (x * real).sum(1) / length[:, None]
         peak = x.masked_fill(~real, -torch.inf).amax(1)
-        features: Tensor = self.out(torch.cat([mean, peak], dim=-1))
-        return features
+        linear, squash = self.out
+        features = linear(torch.cat([mean, peak], dim=-1))
+        if self.pool is not None:
+            features = features + self.pool(x, real)
+        squashed: Tensor = squash(features)
+        return squashed
+
+
+class Questions(nn.Module):
+    """Attention of learnt queries to the tokens: x (B, T, H), real (B, T, 1) bool -> (B, features). Adds nothing at the beginning."""
+
+    def __init__(self, queries: int, hidden: int, features: int) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(queries, hidden) * hidden**-0.5)
+        self.key = nn.Linear(hidden, hidden)
+        self.out = nn.Linear(queries * hidden, features)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor, real: Tensor) -> Tensor:
+        weight = torch.softmax((self.key(x) @ self.queries.T).float().masked_fill(~real, -torch.inf), dim=1)
+        answers: Tensor = self.out((weight.transpose(1, 2) @ x).flatten(1))
+        return answers
 
 
 class GraphEncoder(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from torch import nn
 
 from molvae.dataset.batches import Schedule, batch_graphs, pad_tokens
 from molvae.nn.condition import Budget, Condition, Ledger
-from molvae.nn.encoders import Encoder, GraphEncoder, SequenceEncoder, Views
+from molvae.nn.encoders import Encoder, GraphEncoder, Questions, SequenceEncoder, SequenceTransformer, Views
 from molvae.nn.heads import PropertyHead
 from molvae.nn.latents import Gaussian, NoiseDial, kl_to_standard_normal
 from molvae.nn.ledger import fit_ledger
@@ -71,13 +72,39 @@ def test_gru_under_bfloat16_autocast_is_close_and_trains():
     assert all(p.grad is not None and bool(torch.isfinite(p.grad).all()) for p in layer.parameters())
 
 
-def test_sequence_encoder_ignores_padding():
+def reader_of(queries: int) -> SequenceTransformer:
+    """With all weights away from zero."""
+    reader = SequenceTransformer(11, 8, 5, 1, 2, queries).eval()
+    for parameter in reader.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return reader
+
+
+@pytest.mark.parametrize("make", [lambda: SequenceEncoder(11, 8, 6, 5).eval(), lambda: reader_of(0), lambda: reader_of(3)])
+def test_sequence_encoders_ignore_padding(make: Callable[[], nn.Module]) -> None:
     torch.manual_seed(0)
-    encoder = SequenceEncoder(11, 8, 6, 5).eval()
+    encoder = make()
     tokens = torch.randint(3, 11, (2, 4))
     short = encoder(TokenBatch(tokens, torch.tensor([4, 2])))
     long = encoder(TokenBatch(torch.cat([tokens, torch.full((2, 3), 7)], 1), torch.tensor([4, 2])))
+    assert len(short.unique()) == 10
     torch.testing.assert_close(short, long)
+
+
+def test_queries_are_silent_at_first_and_attend_by_their_keys():
+    torch.manual_seed(0)
+    x, real = torch.randn(2, 4, 8), torch.tensor([4, 2])[:, None, None] > torch.arange(4)[:, None]
+    pool = Questions(2, 8, 16)
+    assert not pool(x, real).any()
+    with torch.no_grad():
+        pool.out.weight.copy_(torch.eye(16))
+        pool.key.weight.zero_()
+    mean = torch.stack([x[0].mean(0), x[1, :2].mean(0)])
+    torch.testing.assert_close(pool(x, real), torch.cat([mean, mean], 1))  # keys all alike: each query reads the mean
+    with torch.no_grad():
+        pool.key.weight.copy_(torch.eye(8))
+        pool.queries[1] = 1000 * x[1, 0]
+    torch.testing.assert_close(pool(x, real)[1, 8:], x[1, (x[1, :2] @ x[1, 0]).argmax()])  # a sharp query reads one token
 
 
 def ring(order: np.ndarray) -> GraphArrays:

@@ -1,11 +1,14 @@
-"""Crystals that need not exist but read and write like real ones: other elements on the same sites, other coordinates and lattice."""
+"""Crystals that need not exist but read and write like real ones: other elements, coordinates and lattice, other sites, another space group."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from molvae.domains.crystals.structure import Crystal, crystal_of
-from molvae.domains.crystals.wyckoff import LARGEST, STEPS, Description, Orbit
+from molvae.domains.crystals.symmetry import groups_of, space_group
+from molvae.domains.crystals.wyckoff import LARGEST, MOST_ATOMS, STEPS, Description, Orbit
 from molvae.errors import InvalidRecord
 
 HEAVIEST = 94
@@ -14,28 +17,47 @@ SWAPPED = 0.6
 """Probability that an element becomes another one, everywhere in the crystal."""
 MOVED, FRESH = 0.4, 0.3
 """Probabilities that the free coordinates change by a small step each, and that they are drawn anew, anywhere in the cell."""
+ELSEWHERE = 0.2
+"""Probability that the orbits are put on other letters, in another space group of the same crystal system."""
 REACH = 60
 """Standard deviation of a coordinate's or a lattice parameter's step."""
 
 
 def vary(crystal: Crystal, rng: np.random.Generator) -> Crystal:
-    """A relative of a crystal: same space group and letters, elements exchanged, coordinates and lattice shifted."""
+    """A relative of a crystal: elements exchanged, coordinates and lattice shifted, some of them on other sites of another space group."""
     old = crystal.description
     numbers = sorted({orbit.number for orbit in old.orbits})
     others = [z for z in range(1, HEAVIEST + 1) if z not in numbers]
     drawn = rng.choice(others, len(numbers), replace=False)
     named = {z: int(new) if rng.random() < SWAPPED else z for z, new in zip(numbers, drawn, strict=True)}
+    group, sites = _elsewhere(old, rng) if rng.random() < ELSEWHERE else (old.group, old.orbits)
     reach = rng.choice([REACH, STEPS, 0], p=[MOVED, FRESH, 1 - MOVED - FRESH])  # round the whole cell, anywhere is alike
     # In the order in which texts have them, as a code cannot tell another one.
-    orbits = sorted(Orbit(o.letter, named[o.number], tuple(_near(s, reach, rng) % STEPS for s in o.steps)) for o in old.orbits)
+    orbits = sorted(Orbit(o.letter, named[o.number], tuple(_near(s, reach, rng) % STEPS for s in o.steps)) for o in sites)
     lattice = tuple(min(max(_near(step, REACH, rng), 0), LARGEST) for step in old.lattice)
-    found = Description(old.group, tuple(orbits), lattice)
+    found = Description(group, tuple(orbits), lattice)
     try:
         made = crystal_of(found)
         _ = made.description
     except InvalidRecord:  # angles that close no cell
         return crystal
     return made
+
+
+def _elsewhere(old: Description, rng: np.random.Generator) -> tuple[int, Sequence[Orbit]]:
+    """Another space group of the crystal system and a site there for each orbit, in a cell of at most twice the atoms; else what there was."""
+    for number in rng.permutation(groups_of(space_group(old.group).system)).tolist():
+        group, room, found = space_group(number), min(2 * old.atoms, MOST_ATOMS), dict[int, list[Orbit]]()
+        for orbit in old.orbits:
+            fit = [i for i, at in enumerate(group.letters) if at.multiplicity <= room and (at.free or i not in found)]
+            if not fit:
+                break
+            letter = group.letters[at := int(rng.choice(fit))]
+            room -= letter.multiplicity
+            found.setdefault(at, []).append(Orbit(at, orbit.number, tuple(rng.integers(STEPS, size=letter.free).tolist())))
+        else:
+            return number, [orbit for orbits in found.values() for orbit in orbits]
+    return old.group, old.orbits
 
 
 def _near(step: int, reach: float, rng: np.random.Generator) -> int:
