@@ -70,7 +70,7 @@ AIMS = (
         "property optimisation, SR5, perov_5",
         0.95,
         True,
-        "ten different compositions, by the mean over views; a budget of 500 finds more of the head's errors (crystal_perov5_optimise_500)",
+        "ten different compositions, by the mean over views; a larger budget found more of the head's errors",
     ),
     Aim("crystal_perov5_optimise", "property optimisation, SR10, perov_5", 0.98, True, "as above"),
     Aim("crystal_perov5_optimise", "property optimisation, SR15, perov_5", 1.0, True, "as above"),
