@@ -54,12 +54,16 @@ def relatives(representation: Representation[Any], texts: Sequence[str], count: 
 
 
 class Practice:
-    """Adds the loss of practice to a training step. make: number of a pool, from 0 -> its relatives, the same each time."""
+    """Adds the loss of practice to a training step. make: number of a pool, from 0 -> its relatives, the same each time.
+
+    Raises UsageError where there are not enough relatives, or none are made.
+    """
 
     def __init__(self, representation: Representation[Any], make: Callable[[int], Sequence[Relative]], settings: PracticeConfig) -> None:
         self.views, self.labels = representation.views, len(representation.labels.names)
         self.make, self.settings = make, settings
         self.number = -1
+        self._turn_to(0)  # before the training's clock runs, and what cannot be made is refused before it
 
     @classmethod
     def on(cls, representation: Representation[Any], store: Store, settings: PracticeConfig, seed: int) -> Practice:
@@ -68,10 +72,7 @@ class Practice:
         return cls(representation, lambda number: relatives(representation, texts, settings.pool, (seed, number)), settings)
 
     def __call__(self, model: VAE, labels: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """labels: of the step's data, on whose device the model computes -> weighted loss () and parts for the log.
-
-        Raises UsageError where there are not enough relatives, or none are made.
-        """
+        """labels: of the step's data, on whose device the model computes -> weighted loss () and parts for the log."""
         self._turn_to(step // self.settings.renewed if self.settings.renewed else 0)
         rows = min(self.settings.rows, len(self.pool))
         # torch's generator is set anew for each step, so a resumed run practises on the same relatives.

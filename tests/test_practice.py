@@ -99,19 +99,19 @@ def test_the_pool_is_made_anew_after_so_many_steps(representation: Representatio
 
     model = build.vae(override(build.usual("crystals"), SMALL), representation)
     practice = Practice(representation, make, PracticeConfig(rows=4, renewed=2))
-    for step in (5, 6, 7, 8):  # a run that goes on at step 5 makes the pool of that step alone
+    for step in (5, 6, 7, 8):  # a run that goes on at step 5 leaves out the pools between
         practice(model, torch.zeros(4, 1), step)
-    assert made == [2, 3, 4]
+    assert made == [0, 2, 3, 4]
     stays = Practice(representation, make, PracticeConfig(rows=4))
     for step in (0, 500):
         stays(model, torch.zeros(4, 1), step)
-    assert made == [2, 3, 4, 0]
+    assert made == [0, 2, 3, 4, 0]
 
 
 def test_what_practice_cannot_do_is_refused(model: Model) -> None:
     with pytest.raises(UsageError, match="molecules domain makes no relatives"):
         relatives(model.representation, ["CCO"], 3, 0)
     with pytest.raises(UsageError, match="at least 2 are wanted"):
-        Practice(model.representation, lambda number: [], PracticeConfig(rows=4))(model.vae, torch.zeros(4, 1), 0)
+        Practice(model.representation, lambda number: [], PracticeConfig(rows=4))
     with pytest.raises(ConfigError, match="one process"):
         override(build.usual("crystals"), {"practice.rows": 8, "train.devices": 2})
