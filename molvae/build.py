@@ -6,18 +6,22 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 from molvae.config import Config, override
-from molvae.errors import UnknownName
+from molvae.errors import ConfigError, UnknownName
 from molvae.model import VAE, Shares
 from molvae.nn.condition import Budget, Condition
 from molvae.nn.decoders import Decoder, RecurrentDecoder
 from molvae.nn.encoders import Encoder, GraphEncoder, SequenceEncoder, SequenceTransformer
 from molvae.nn.heads import PropertyHead
 from molvae.nn.latents import Gaussian, Latent, NoiseDial
+from molvae.nn.parts import Parts
 from molvae.nn.regularisers import KL, NoRegulariser, Regulariser
 from molvae.nn.transformer import TransformerDecoder
-from molvae.protocols import Domain
+from molvae.protocols import Domain, SequenceView
 from molvae.representation import Representation
+from molvae.tokens import END, SymbolBPE
 
 DOMAINS = {"crystals": "molvae.domains.crystals", "molecules": "molvae.domains.molecules"}
 
@@ -63,19 +67,22 @@ def _encoder(config: Config, representation: Representation[Any]) -> Encoder:
     e = config.encoder
     graph = representation.domain.graph
 
-    def reader(tokens: int) -> SequenceEncoder | SequenceTransformer:
+    def reader(view: SequenceView[Any], bpe: SymbolBPE) -> SequenceEncoder | SequenceTransformer:
         if e.sequence_kind == "transformer":
-            return SequenceTransformer(tokens, e.sequence_hidden, e.features, e.sequence_layers, e.sequence_heads, e.sequence_queries)
-        return SequenceEncoder(tokens, e.sequence_embed, e.sequence_hidden, e.features)
+            parts = _parts(view, bpe, e.sequence_hidden) if e.sequence_parts else None
+            return SequenceTransformer(
+                len(bpe), e.sequence_hidden, e.features, e.sequence_layers, e.sequence_heads, e.sequence_queries, parts
+            )
+        return SequenceEncoder(len(bpe), e.sequence_embed, e.sequence_hidden, e.features)
 
     return Encoder(
         config.latent.width,
         e.features,
         e.view_dropout,
         e.alone,
-        reader(len(representation.source_bpe)) if "sequence" in e.views else None,
+        reader(representation.source, representation.source_bpe) if "sequence" in e.views else None,
         GraphEncoder(graph.node_sizes, graph.edge_sizes, e.graph_hidden, e.graph_layers, e.features) if "graph" in e.views else None,
-        reader(len(representation.target_bpe)) if "written" in e.views else None,
+        reader(representation.target, representation.target_bpe) if "written" in e.views else None,
     )
 
 
@@ -85,8 +92,17 @@ def _decoder(config: Config, representation: Representation[Any]) -> Decoder:
     budget = Budget(written, properties, d.embed, c.budget_rank) if c.budget and properties else None
     sizes = (written, config.latent.width, c.width, d.embed, d.hidden)
     if d.kind == "transformer":
-        return TransformerDecoder(*sizes, d.layers, d.heads, d.dropout, budget)
+        parts = _parts(representation.target, representation.target_bpe, d.embed) if d.parts else None
+        return TransformerDecoder(*sizes, d.layers, d.heads, d.dropout, budget, d.memory, parts)
     return RecurrentDecoder(*sizes, d.layers, d.dropout, budget)
+
+
+def _parts(view: SequenceView[Any], bpe: SymbolBPE, width: int) -> Parts:
+    """Of a vocabulary's tokens, those begin a part that hold a symbol which does."""
+    if not view.begins:
+        raise ConfigError(f"the string {view.name!r} is not made of parts; set encoder.sequence_parts and decoder.parts to false")
+    marks = [number > END and not view.begins.isdisjoint(bpe.token_symbols(number)) for number in range(len(bpe))]
+    return Parts(torch.tensor(marks), width)
 
 
 def _latent(config: Config) -> Latent:

@@ -8,7 +8,7 @@ alone, without labels, so neither the prior nor the conditions learn from what d
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -23,14 +23,19 @@ from molvae.model import VAE, to_device
 from molvae.records import Batch, GraphArrays
 from molvae.representation import Representation
 
+LONG = 40
+"""Tokens of a relative above which a step takes fewer of them: one batch of the longest would take as long as ten others."""
 
-@dataclass(frozen=True)
+
 class Relative:
-    """One relative as the model reads and writes it."""
+    """One relative as the model reads and writes it. build: its graph, made when first asked for."""
 
-    source: list[int]
-    target: list[int]
-    graph: GraphArrays | None
+    def __init__(self, source: list[int], target: list[int], build: Callable[[], GraphArrays]) -> None:
+        self.source, self.target, self._build = source, target, build
+
+    @cached_property
+    def graph(self) -> GraphArrays:
+        return self._build()
 
 
 def relatives(representation: Representation[Any], texts: Sequence[str], count: int, seed: int | Sequence[int]) -> list[Relative]:
@@ -38,7 +43,7 @@ def relatives(representation: Representation[Any], texts: Sequence[str], count: 
 
     Raises UsageError where the domain knows no relatives.
     """
-    domain, views = representation.domain, representation.views
+    domain = representation.domain
     if domain.vary is None:
         raise UsageError(f"the {domain.name} domain makes no relatives to practise on; set practice.rows = 0")
     rng = np.random.default_rng(seed)
@@ -49,7 +54,7 @@ def relatives(representation: Representation[Any], texts: Sequence[str], count: 
             source, target = representation.reads(record), representation.writes(record)
         except InvalidRecord:
             continue
-        found.append(Relative(source, target, domain.graph.build(record) if "graph" in views else None))
+        found.append(Relative(source, target, partial(domain.graph.build, record)))
     return found
 
 
@@ -77,12 +82,17 @@ class Practice:
         rows = min(self.settings.rows, len(self.pool))
         # torch's generator is set anew for each step, so a resumed run practises on the same relatives.
         start = int(torch.randint(len(self.pool) - rows + 1, ()))
-        batch = to_device(self._batch([self.pool[at] for at in self.order[start : start + rows]]), labels.device)
+        chosen = [self.pool[at] for at in self.order[start : start + rows]]
+        chosen = chosen[: max(2, rows * LONG // max(LONG, len(chosen[-1].target)))]
+        alone = "sequence" in self.views and float(torch.rand(())) < self.settings.alone
+        batch = to_device(self._batch(chosen, ("sequence",) if alone else self.views), labels.device)
         level = torch.rand(batch.size, device=labels.device) * self.settings.level
         code = model.encode(batch, level)
         if batch.target is None:
             raise ValueError("practice needs target sequences")
+        model.decoder.eval()  # relatives without end cannot be learnt by heart, so nothing has to be dropped against that
         nll = model.nll(code.z, level, batch.target).mean()
+        model.decoder.train()
         return self.settings.weight * (nll + code.aux), {"nll_practice": nll.detach()}
 
     def _turn_to(self, number: int) -> None:
@@ -96,15 +106,14 @@ class Practice:
         # Alike in length within a batch, which then carries little padding.
         self.order = np.argsort([len(one.target) for one in self.pool], kind="stable")
 
-    def _batch(self, chosen: Sequence[Relative]) -> Batch:
+    def _batch(self, chosen: Sequence[Relative], views: Sequence[str]) -> Batch:
         target = pad_rows([one.target for one in chosen])
-        graphs = [one.graph for one in chosen if one.graph is not None]
         return Batch(
             size=len(chosen),
             coded=len(chosen),
-            source=pad_rows([one.source for one in chosen]) if "sequence" in self.views else None,
-            graph=batch_graphs(graphs) if graphs else None,
+            source=pad_rows([one.source for one in chosen]) if "sequence" in views else None,
+            graph=batch_graphs([one.graph for one in chosen]) if "graph" in views else None,
             target=target,
             labels=torch.full((len(chosen), self.labels), torch.nan),
-            written=target if "written" in self.views else None,
+            written=target if "written" in views else None,
         )

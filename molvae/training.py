@@ -37,6 +37,8 @@ EXEMPLARS = 4_000
 LEDGER_ROWS = 300_000
 STARTED = "start.json"
 DATA = "data.json"
+OF_CODE = ("encoder.", "latent.", "head.", "decoder.context.", "decoder.memory.", "decoder.parts.")
+"""Beginnings of the names of weights that make or read the code; the model that a run starts with may lack them, or have them of another size."""
 OF_LABELS = ("condition.", "head.", "decoder.budget.", "label_")
 """Beginnings of the names of weights that belong to the labels a model was trained with."""
 
@@ -65,7 +67,7 @@ def train(
     """Train on ``store`` and write a checkpoint folder ``out``. With ``resume`` go on exactly where an earlier run in ``out`` stopped.
 
     start: a checkpoint folder whose vocabularies and weights are the starting point of a new run; parts that it lacks begin afresh, and so
-        do conditioning and heads where its labels are not the configuration's.
+        do conditioning and heads where its labels are not the configuration's, and what makes or reads the code where it has another size.
     on_note: told in words what a user should know, such as rows that are left out. A run that ended before its first saved state begins
     anew, with ``resume`` or without. Raises UsageError where ``out`` holds a run already and ``resume`` is not set, or the run is one on
     other data; CheckpointError where there is nothing to resume; DataError where no training row can be used.
@@ -80,9 +82,10 @@ def train(
         resume = look_at(out, resume, start)
         same_data(store, out) if resume else clear(out)
     torch.manual_seed(config.train.seed)
-    representation, model, new_labels = _begin(store, config, out, resume or follower, start)
+    tell = on_note if on_note and not follower else lambda text: None
+    representation, model, new_labels = _begin(store, config, out, resume or follower, start, tell)
     columns = representation.columns(store, model.label_mean, model.label_std)
-    left_out(representation, columns, on_note if on_note and not follower else lambda text: None)
+    left_out(representation, columns, tell)
     if new_labels and not follower:
         _fit_ledger(model, columns, out)
     if not follower:  # also on resuming: a run may go on with other settings, and its folder and further processes must say and use them
@@ -156,7 +159,9 @@ def left_out(representation: Representation[Any], columns: Columns, tell: Callab
         )
 
 
-def _begin(store: Store, config: Config, out: Path, resume: bool, start: Path | str | None) -> tuple[Representation[Any], VAE, bool]:
+def _begin(
+    store: Store, config: Config, out: Path, resume: bool, start: Path | str | None, tell: Callable[[str], None]
+) -> tuple[Representation[Any], VAE, bool]:
     """The representation, the model, and whether its labels are new to it."""
     out.mkdir(parents=True, exist_ok=True)
     place = out / "plan.json"
@@ -179,7 +184,8 @@ def _begin(store: Store, config: Config, out: Path, resume: bool, start: Path | 
         if not alike:
             representation = replace(representation, labels=labels)
         model = build.vae(config, representation)
-        _take_weights(model, saved.weights, start, () if alike else OF_LABELS)
+        if resized := _take_weights(model, saved.weights, start, () if alike else OF_LABELS):
+            tell(f"of another size than in {start}, so begun afresh: {', '.join(resized)}")
         if not alike:
             _set_scale(model, store, representation)
         place.write_text(json.dumps(representation.to_dict()), encoding="utf-8")
@@ -217,17 +223,20 @@ def _history(saved: checkpoint.Checkpoint) -> list[dict[str, Any]]:
     return [*saved.metrics.get("started_from", ()), mine]
 
 
-def _take_weights(model: VAE, weights: Mapping[str, Tensor], start: Path | str, without: tuple[str, ...]) -> None:
-    """Load a model's weights but those whose names begin so; these and encoders that it lacks stay fresh.
+def _take_weights(model: VAE, weights: Mapping[str, Tensor], start: Path | str, without: tuple[str, ...]) -> list[str]:
+    """Load a model's weights but those whose names begin so; these stay fresh, as does what makes or reads the code where its size is new.
 
-    Raises CheckpointError where the others do not fit.
+    Returns the names of the parts of another size. Raises CheckpointError where the other weights do not fit.
     """
+    sizes = {k: v.shape for k, v in model.state_dict().items()}
+    fits = {k: v for k, v in weights.items() if not k.startswith(without) and (sizes.get(k) == v.shape or not k.startswith(OF_CODE))}
     try:
-        missing = model.load_state_dict({k: v for k, v in weights.items() if not k.startswith(without)}, strict=False)
+        missing = model.load_state_dict(fits, strict=False)
     except RuntimeError as error:
         raise CheckpointError(start, f"its weights do not fit this configuration: {error}") from error
-    if wrong := [k for k in (*missing.missing_keys, *missing.unexpected_keys) if not k.startswith(("encoder.", *without))]:
+    if wrong := [k for k in (*missing.missing_keys, *missing.unexpected_keys) if not k.startswith((*OF_CODE, *without))]:
         raise CheckpointError(start, f"its weights do not fit this configuration: {', '.join(wrong[:3])}")
+    return sorted({".".join(k.split(".")[:2]) for k in sizes.keys() & weights.keys() - fits.keys() if not k.startswith(without)})
 
 
 def _fit_ledger(model: VAE, columns: Columns, out: Path) -> None:

@@ -105,6 +105,26 @@ def test_a_trained_model_learns_other_labels(tiny: Tiny, tmp_path: Path) -> None
         torch.testing.assert_close(new.weights[name].float(), old.weights[name].float(), atol=2e-3, rtol=0.02)
 
 
+def test_a_trained_model_gets_a_wider_code(tiny: Tiny, tmp_path: Path) -> None:
+    """What makes or reads the code begins afresh where its size is new, and is named; a decoder of another size is refused."""
+    store, said = Store.open(tiny.store), list[str]()
+    old = checkpoint.load(tiny.checkpoint)
+    config = settings.load(tiny.checkpoint / "config.toml")
+    wider = {"latent.width": config.latent.width + 8, "train.steps": 1, "train.learning_rate": 1e-9}
+    train(store, settings.override(config, wider), tmp_path / "run", start=tiny.checkpoint, on_note=said.append)
+    assert said[-1].endswith("so begun afresh: decoder.context, encoder.opinions, head.enter, latent.norm")
+    new = checkpoint.load(tmp_path / "run" / "checkpoint").weights
+    assert new["decoder.context.0.weight"].shape[1] == old.weights["decoder.context.0.weight"].shape[1] + 8
+    kept = [
+        k for k in old.weights if k.startswith(("decoder.out.", "decoder.embed.", "encoder.graph.")) and old.weights[k].is_floating_point()
+    ]
+    assert kept
+    for name in kept:
+        torch.testing.assert_close(new[name].float(), old.weights[name].float(), atol=2e-3, rtol=0.02)
+    with pytest.raises(CheckpointError, match="do not fit"):
+        train(store, settings.override(config, {"decoder.hidden": config.decoder.hidden * 2}), tmp_path / "no", start=tiny.checkpoint)
+
+
 def test_a_folder_of_something_else_is_left_alone(tiny: Tiny, tmp_path: Path) -> None:
     store = Store.open(tiny.store)
     (tmp_path / "config.toml").write_text("mine")

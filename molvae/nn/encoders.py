@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import GINEConv, global_add_pool, global_max_pool, global_mean_pool
 
+from molvae.nn.attention import attending
+from molvae.nn.parts import Parts
 from molvae.nn.recurrent import GRULayer
 from molvae.records import Batch, GraphBatch, TokenBatch
 
@@ -56,19 +58,27 @@ class SequenceEncoder(nn.Module):
 class SequenceTransformer(nn.Module):
     """Bidirectional transformer over tokens (Vaswani et al. 1706.03762), normalised first, pooled by mean and maximum: TokenBatch -> (B, H).
 
-    Places are learnt; those beyond ``PLACES`` share the last one. queries: learnt questions that are asked of the tokens by attention, beside
+    Places are learnt; those beyond ``PLACES`` share the last one. A layer adds nothing at the beginning, so that a trained model can be given
+    more of them. queries: learnt questions that are asked of the tokens by attention, beside
     mean and maximum, as by the seeds of a set transformer's pooling (Lee et al. 1810.00825): each reads one thing, such as one of the numbers.
+    parts: of width ``hidden``, tell each token which part of the sentence it is in.
     """
 
     PLACES = 512
 
-    def __init__(self, vocabulary: int, hidden: int, features: int, layers: int, heads: int, queries: int = 0) -> None:
+    def __init__(
+        self, vocabulary: int, hidden: int, features: int, layers: int, heads: int, queries: int = 0, parts: Parts | None = None
+    ) -> None:
         super().__init__()
         self.embed = nn.Embedding(vocabulary, hidden)
+        self.parts = parts
         self.place = nn.Parameter(torch.randn(self.PLACES, hidden) * 0.1)
         layer = nn.TransformerEncoderLayer(hidden, heads, 4 * hidden, 0.0, "gelu", batch_first=True, norm_first=True)
         # Without nested tensors training and evaluation take the same path, so that a seed fixes both.
         self.layers = nn.TransformerEncoder(layer, layers, nn.LayerNorm(hidden), enable_nested_tensor=False)
+        for name, parameter in self.layers.named_parameters():
+            if ".self_attn.out_proj." in name or ".linear2." in name:
+                nn.init.zeros_(parameter)
         self.out = nn.Sequential(nn.Linear(2 * hidden, features), nn.SiLU())
         self.pool = Questions(queries, hidden, features) if queries else None
 
@@ -78,7 +88,10 @@ class SequenceTransformer(nn.Module):
         length = batch.lengths.clamp(min=1)
         real = (steps < length[:, None])[..., None]
         x = self.embed(batch.tokens) + self.place[steps.clamp(max=self.PLACES - 1)]
-        x = self.layers(x, src_key_padding_mask=~real.squeeze(-1)).float()
+        if self.parts is not None:
+            x = x + self.parts(batch.tokens)
+        with attending(x):
+            x = self.layers(x, src_key_padding_mask=~real.squeeze(-1)).float()
         mean = (x * real).sum(1) / length[:, None]
         peak = x.masked_fill(~real, -torch.inf).amax(1)
         linear, squash = self.out

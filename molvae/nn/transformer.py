@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from molvae.nn.attention import attending
 from molvae.nn.condition import Budget, Remaining
 from molvae.nn.decoders import Context, Decoder, Stream, nats, shift
+from molvae.nn.parts import Counted, Parts
 from molvae.records import TokenBatch
 from molvae.tokens import PAD
 
@@ -19,7 +21,12 @@ BASE = 10_000.0  # of the wavelengths of the rotation
 
 
 class TransformerDecoder(Decoder):
-    """Causal transformer; the code and the condition reach every block, and a running budget the tokens."""
+    """Causal transformer; the code and the condition reach every block, and a running budget the tokens.
+
+    memory: tokens before the sequence, each a linear reading of the code and the condition. Later ones attend to them, so that a token can take
+    from a code what its own place needs, such as one number of many; what reaches the blocks' norms is the same for all places. parts: of width
+    ``embed``, tell each token which part of the sentence it is in.
+    """
 
     def __init__(
         self,
@@ -32,6 +39,8 @@ class TransformerDecoder(Decoder):
         heads: int = 4,
         dropout: float = 0.0,
         budget: Budget | None = None,
+        memory: int = 0,
+        parts: Parts | None = None,
     ) -> None:
         super().__init__()
         if hidden % heads or (hidden // heads) % 2:
@@ -40,36 +49,43 @@ class TransformerDecoder(Decoder):
         self.widen = nn.Linear(embed, hidden)
         self.context = nn.Sequential(nn.Linear(code + condition, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU())
         self.first = nn.Linear(hidden, hidden)
+        self.hidden = hidden
+        self.memory = nn.Linear(code + condition, memory * hidden) if memory else None
         self.drives = nn.ModuleList(nn.Linear(hidden, 4 * hidden) for _ in range(layers))
         self.blocks = nn.ModuleList(Block(hidden, heads, dropout) for _ in range(layers))
         for parameter in self.drives.parameters():
             nn.init.zeros_(parameter)
         self.norm = nn.LayerNorm(hidden)
         self.out = nn.Linear(hidden, vocabulary)
-        self.budget = budget
+        self.budget, self.parts = budget, parts
 
     def nll(self, context: Context, target: TokenBatch) -> Tensor:
         read, write = shift(target)
         x = self.embed(read).float()
         if self.budget is not None:
             x = x + self.budget(read, context.targets)
-        first, drives = self.begin(context)
-        x = self.widen(x).float() + first
+        if self.parts is not None:
+            x = x + self.parts(read)
+        first, drives, memory = self.begin(context)
+        x = torch.cat([memory, self.widen(x).float() + first], dim=1)
         for block, drive in zip(self.blocks, drives, strict=True):
             x, _ = block(x, drive, None)
+        x = x[:, memory.shape[1] :]
         return nats(self.out(self.norm(x[write != PAD])), write)
 
     def stream(self, context: Context) -> Stream:
         return _Stream(self, context)
 
-    def begin(self, context: Context) -> tuple[Tensor, list[Tensor]]:
-        """What the code and the condition add to every token (B, 1, H), and to the norms of each block (B, 1, 4H)."""
-        c = self.context(torch.cat([context.code, context.condition.to(context.code.dtype)], dim=-1))[:, None]
-        return self.first(c).float(), [drive(c).float() for drive in self.drives]
+    def begin(self, context: Context) -> tuple[Tensor, list[Tensor], Tensor]:
+        """What the code and the condition add to every token (B, 1, H), and to the norms of each block (B, 1, 4H), and their memory (B, M, H)."""
+        both = torch.cat([context.code, context.condition.to(context.code.dtype)], dim=-1)
+        c = self.context(both)[:, None]
+        memory = both.new_zeros(len(both), 0, self.hidden) if self.memory is None else self.memory(both).unflatten(-1, (-1, self.hidden))
+        return self.first(c).float(), [drive(c).float() for drive in self.drives], memory.float()
 
 
 class Block(nn.Module):
-    """Attention, then a perceptron of four times the width."""
+    """Attention, then a perceptron of four times the width, with dropout on what each adds."""
 
     def __init__(self, hidden: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -91,9 +107,9 @@ class Block(nn.Module):
         kept = torch.stack([key, heads[2].to(key.dtype)])
         if past is not None:
             kept = torch.cat([past, kept], dim=3)
-        dropout = self.dropout if self.training else 0.0
-        # One new token sees all that came before it; a whole sequence sees what is not ahead.
-        seen = F.scaled_dot_product_attention(query, kept[0], kept[1], is_causal=past is None, dropout_p=dropout)
+        with attending(x):
+            # One new token sees all that came before it; a whole sequence sees what is not ahead.
+            seen = F.scaled_dot_product_attention(query, kept[0], kept[1], is_causal=past is None)
         x = x + F.dropout(self.close(seen.transpose(1, 2).flatten(2)).float(), self.dropout, self.training)
         wide = F.gelu(self.wide(self.norms[1](x) * (1 + scale_too) + shift_too))
         x = x + F.dropout(self.narrow(wide).float(), self.dropout, self.training)
@@ -115,15 +131,21 @@ class _Stream:
 
     def __init__(self, decoder: TransformerDecoder, context: Context) -> None:
         self.decoder = decoder
-        self.first, self.drives = decoder.begin(context)
+        self.first, self.drives, x = decoder.begin(context)
         self.past: list[Tensor | None] = [None] * len(self.drives)
+        if x.shape[1]:
+            for k, block in enumerate(decoder.blocks):
+                x, self.past[k] = block(x, self.drives[k], None)
         self.remaining = Remaining.of(decoder.budget, context.targets)
+        self.counted = None if decoder.parts is None else Counted(decoder.parts, context.code.shape[0])
 
     def step(self, token: Tensor) -> Tensor:
         d = self.decoder
         x = d.embed(token).float()
         if self.remaining is not None:
             x = x + self.remaining.step(token)
+        if self.counted is not None:
+            x = x + self.counted.step(token)
         x = d.widen(x).float()[:, None] + self.first
         for k, block in enumerate(d.blocks):
             x, self.past[k] = block(x, self.drives[k], self.past[k])
@@ -135,3 +157,5 @@ class _Stream:
         self.past = [None if past is None else past[:, rows] for past in self.past]
         if self.remaining is not None:
             self.remaining.keep(rows)
+        if self.counted is not None:
+            self.counted.keep(rows)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from molvae.domains.crystals.structure import Crystal, group, parse, read_text, write
-from molvae.domains.crystals.wyckoff import leeway, symbols, vocabulary
+from molvae.domains.crystals.wyckoff import beginnings, leeway, symbols, vocabulary
 from molvae.protocols import Domain, SequenceView
 
 __all__ = ["Crystal", "domain"]
@@ -101,6 +101,7 @@ def _view() -> SequenceView[Crystal]:
         grammar=start,
         longest=320,
         leeway=leeway,
+        begins=beginnings(),
     )
 
 

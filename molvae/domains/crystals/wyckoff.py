@@ -169,6 +169,11 @@ def vocabulary() -> list[str]:
     return [f"sg{i}" for i in range(1, 231)] + [f"@{letter}" for letter in LETTERS] + list(ELEMENTS) + numbers
 
 
+def beginnings() -> frozenset[str]:
+    """Symbols at which a part begins: each orbit, and the lattice."""
+    return frozenset(symbol for symbol in vocabulary() if symbol.startswith(("@", VOLUME)))
+
+
 class _Reader:
     """Symbols one after the other, each as what it has to be."""
 
