@@ -14,7 +14,8 @@ from molvae.domains.crystals.symmetry import space_group
 from molvae.domains.crystals.vary import ELSEWHERE, FRESH, MOVED, REACH, vary
 from molvae.domains.crystals.wyckoff import STEPS
 from molvae.errors import ConfigError, UsageError
-from molvae.practice import Practice, Relative, relatives
+from molvae.practice import LONG, Practice, Relative, relatives
+from molvae.records import GraphArrays
 from molvae.representation import Labels, Representation
 from molvae.tokens import SymbolBPE
 from tests.domains.crystals.prototypes import PROTOTYPES
@@ -71,7 +72,7 @@ def test_relatives_follow_the_seed(representation: Representation[object]) -> No
     first, again, other = (relatives(representation, TEXTS, 12, seed) for seed in (1, 1, 2))
     assert [one.target for one in first] == [one.target for one in again]
     assert [one.target for one in first] != [one.target for one in other]
-    assert all(one.graph is not None for one in first)
+    assert all(len(one.graph.nodes) for one in first)
 
 
 def test_practice_lowers_its_own_loss(representation: Representation[object]) -> None:
@@ -106,6 +107,25 @@ def test_the_pool_is_made_anew_after_so_many_steps(representation: Representatio
     for step in (0, 500):
         stays(model, torch.zeros(4, 1), step)
     assert made == [0, 2, 3, 4, 0]
+
+
+def test_graphs_are_made_only_for_the_steps_that_read_them(representation: Representation[object]) -> None:
+    model = build.vae(override(build.usual("crystals"), SMALL), representation).train()
+    for alone, read in ((1.0, False), (0.0, True)):
+        pool = relatives(representation, TEXTS, 12, 0)
+        Practice(representation, lambda number, pool=pool: pool, PracticeConfig(rows=12, alone=alone))(model, torch.zeros(4, 1), 0)
+        assert any("graph" in vars(one) for one in pool) is read
+    assert model.decoder.training
+
+
+def test_fewer_long_relatives_make_a_step(representation: Representation[object]) -> None:
+    pool = [Relative([3] * LONG * 4, [3] * LONG * 4, lambda: GraphArrays.__new__(GraphArrays))] * 20
+    practice = Practice(representation, lambda number: pool, PracticeConfig(rows=16, alone=1.0))
+    sizes: list[int] = []
+    model = build.vae(override(build.usual("crystals"), SMALL), representation).train()
+    model.encoder.register_forward_pre_hook(lambda module, inputs: sizes.append(inputs[0].size))
+    practice(model, torch.zeros(4, 1), 0)
+    assert sizes == [4]
 
 
 def test_what_practice_cannot_do_is_refused(model: Model) -> None:
