@@ -83,7 +83,8 @@ class Practice:
         # torch's generator is set anew for each step, so a resumed run practises on the same relatives.
         start = int(torch.randint(len(self.pool) - rows + 1, ()))
         chosen = [self.pool[at] for at in self.order[start : start + rows]]
-        chosen = chosen[: max(2, rows * LONG // max(LONG, len(chosen[-1].target)))]
+        parts = -(-len(chosen[-1].target) // LONG)
+        chosen = chosen[: max(2, rows // parts)]
         alone = "sequence" in self.views and float(torch.rand(())) < self.settings.alone
         batch = to_device(self._batch(chosen, ("sequence",) if alone else self.views), labels.device)
         level = torch.rand(batch.size, device=labels.device) * self.settings.level

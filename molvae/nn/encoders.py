@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import GINEConv, global_add_pool, global_max_pool, global_mean_pool
 
-from molvae.nn.attention import attending
+from molvae.nn.attention import attending, rounded
 from molvae.nn.parts import Parts
 from molvae.nn.recurrent import GRULayer
 from molvae.records import Batch, GraphBatch, TokenBatch
@@ -83,13 +83,13 @@ class SequenceTransformer(nn.Module):
         self.pool = Questions(queries, hidden, features) if queries else None
 
     def forward(self, batch: TokenBatch) -> Tensor:
-        width = max(1, batch.tokens.shape[1])
-        steps = torch.arange(width, device=batch.tokens.device)
+        tokens = rounded(batch.tokens)
+        steps = torch.arange(tokens.shape[1], device=tokens.device)
         length = batch.lengths.clamp(min=1)
         real = (steps < length[:, None])[..., None]
-        x = self.embed(batch.tokens) + self.place[steps.clamp(max=self.PLACES - 1)]
+        x = self.embed(tokens) + self.place[steps.clamp(max=self.PLACES - 1)]
         if self.parts is not None:
-            x = x + self.parts(batch.tokens)
+            x = x + self.parts(tokens)
         with attending(x):
             x = self.layers(x, src_key_padding_mask=~real.squeeze(-1)).float()
         mean = (x * real).sum(1) / length[:, None]
@@ -138,6 +138,11 @@ class GraphEncoder(nn.Module):
         self.out = nn.Sequential(nn.Linear(3 * hidden, features), nn.SiLU())
 
     def forward(self, graph: GraphBatch) -> Tensor:
+        # In float32: each batch has other numbers of nodes and edges, see ``rounded``.
+        with torch.autocast(graph.nodes.device.type, enabled=graph.nodes.device.type != "cpu" and torch.is_autocast_enabled()):
+            return self._read(graph)
+
+    def _read(self, graph: GraphBatch) -> Tensor:
         x = self.nodes(graph.nodes + self.node_offsets).sum(1)
         which = graph.edge_features + self.edge_offsets
         for embed, conv, norm in zip(self.edges, self.convs, self.norms, strict=True):

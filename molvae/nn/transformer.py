@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from molvae.nn.attention import attending
+from molvae.nn.attention import attending, rounded
 from molvae.nn.condition import Budget, Remaining
-from molvae.nn.decoders import Context, Decoder, Stream, nats, shift
+from molvae.nn.decoders import Context, Decoder, Stream, shift
 from molvae.nn.parts import Counted, Parts
 from molvae.records import TokenBatch
 from molvae.tokens import PAD
@@ -60,7 +60,7 @@ class TransformerDecoder(Decoder):
         self.budget, self.parts = budget, parts
 
     def nll(self, context: Context, target: TokenBatch) -> Tensor:
-        read, write = shift(target)
+        read, write = map(rounded, shift(target))
         x = self.embed(read).float()
         if self.budget is not None:
             x = x + self.budget(read, context.targets)
@@ -70,8 +70,10 @@ class TransformerDecoder(Decoder):
         x = torch.cat([memory, self.widen(x).float() + first], dim=1)
         for block, drive in zip(self.blocks, drives, strict=True):
             x, _ = block(x, drive, None)
-        x = x[:, memory.shape[1] :]
-        return nats(self.out(self.norm(x[write != PAD])), write)
+        # Of the padding too: a choice of places would be of another size each time, see ``rounded``.
+        logits = self.out(self.norm(x[:, memory.shape[1] :])).float()
+        each = F.cross_entropy(logits.flatten(0, 1), write.flatten(), ignore_index=PAD, reduction="none")
+        return each.view(write.shape).sum(1)
 
     def stream(self, context: Context) -> Stream:
         return _Stream(self, context)
