@@ -22,8 +22,8 @@ MOST = 2**23
 def attending(x: Tensor) -> AbstractContextManager[None]:
     """For attention among the tokens of x (B, T, H): step by step where a processor trains on short sequences, else as torch chooses.
 
-    Torch's fused attention keeps no weights, and makes them again for the gradients; on a processor that takes three to four times as long
-    as keeping them (30 to 90 tokens, measured), and without gradients is no slower.
+    Torch's fused attention keeps no weights, and makes them again for the gradients; on a processor that takes several times as long
+    as keeping them. Without gradients it is no slower.
     """
     pairs = x.shape[0] * x.shape[1] ** 2
     if x.device.type == "cpu" and torch.is_grad_enabled() and pairs <= MOST:
