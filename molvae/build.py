@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from molvae.config import Config, override
 from molvae.errors import ConfigError, UnknownName
@@ -16,8 +17,8 @@ from molvae.nn.decoders import Decoder, RecurrentDecoder
 from molvae.nn.encoders import Encoder, GraphEncoder, SequenceEncoder, SequenceTransformer
 from molvae.nn.heads import PropertyHead
 from molvae.nn.latents import Gaussian, Latent, NoiseDial
-from molvae.nn.parts import Parts
 from molvae.nn.regularisers import KL, NoRegulariser, Regulariser
+from molvae.nn.slots import ReadSlots, WriteSlots
 from molvae.nn.transformer import TransformerDecoder
 from molvae.protocols import Domain, SequenceView
 from molvae.representation import Representation
@@ -69,9 +70,9 @@ def _encoder(config: Config, representation: Representation[Any]) -> Encoder:
 
     def reader(view: SequenceView[Any], bpe: SymbolBPE) -> SequenceEncoder | SequenceTransformer:
         if e.sequence_kind == "transformer":
-            parts = _parts(view, bpe, e.sequence_hidden) if e.sequence_parts else None
+            slots = ReadSlots(_begins(view, bpe), e.sequence_hidden, e.features) if e.sequence_slots else None
             return SequenceTransformer(
-                len(bpe), e.sequence_hidden, e.features, e.sequence_layers, e.sequence_heads, e.sequence_queries, parts
+                len(bpe), e.sequence_hidden, e.features, e.sequence_layers, e.sequence_heads, e.sequence_queries, slots
             )
         return SequenceEncoder(len(bpe), e.sequence_embed, e.sequence_hidden, e.features)
 
@@ -88,21 +89,25 @@ def _encoder(config: Config, representation: Representation[Any]) -> Encoder:
 
 def _decoder(config: Config, representation: Representation[Any]) -> Decoder:
     d, c = config.decoder, config.condition
-    written, properties = len(representation.target_bpe), len(representation.labels.names)
-    budget = Budget(written, properties, d.embed, c.budget_rank) if c.budget and properties else None
-    sizes = (written, config.latent.width, c.width, d.embed, d.hidden)
+    vocabulary, properties = len(representation.target_bpe), len(representation.labels.names)
+    budget = Budget(vocabulary, properties, d.embed, c.budget_rank) if c.budget and properties else None
+    sizes = (vocabulary, config.latent.width, c.width, d.embed, d.hidden)
     if d.kind == "transformer":
-        parts = _parts(representation.target, representation.target_bpe, d.embed) if d.parts else None
-        return TransformerDecoder(*sizes, d.layers, d.heads, d.dropout, budget, d.memory, parts)
+        begins = _begins(representation.target, representation.target_bpe) if d.slots else None
+        slots = WriteSlots(begins, d.embed, config.latent.width, d.hidden) if begins is not None else None
+        return TransformerDecoder(*sizes, d.layers, d.heads, d.dropout, budget, slots)
     return RecurrentDecoder(*sizes, d.layers, d.dropout, budget)
 
 
-def _parts(view: SequenceView[Any], bpe: SymbolBPE, width: int) -> Parts:
-    """Of a vocabulary's tokens, those begin a part that hold a symbol which does."""
+def _begins(view: SequenceView[Any], bpe: SymbolBPE) -> Tensor:
+    """What each token (V,) of a vocabulary begins, as ``Slots`` wants it: what a symbol of it begins."""
     if not view.begins:
-        raise ConfigError(f"the string {view.name!r} is not made of parts; set encoder.sequence_parts and decoder.parts to false")
-    marks = [number > END and not view.begins.isdisjoint(bpe.token_symbols(number)) for number in range(len(bpe))]
-    return Parts(torch.tensor(marks), width)
+        raise ConfigError(f"the string {view.name!r} is not made of parts; set encoder.sequence_slots and decoder.slots to false")
+    kinds = torch.zeros(len(bpe), dtype=torch.long)
+    for number in range(END + 1, len(bpe)):
+        symbols = set(bpe.token_symbols(number))
+        kinds[number] = 2 if symbols & view.closes else 1 if symbols & view.begins else 0
+    return kinds
 
 
 def _latent(config: Config) -> Latent:

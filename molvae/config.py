@@ -43,9 +43,7 @@ class EncoderConfig(_Section):
     sequence_layers: int = Field(3, ge=1, description="layers of a transformer; a GRU has one")
     sequence_heads: int = Field(4, ge=1, description="attention heads of a transformer; they must divide the width")
     sequence_queries: int = Field(0, ge=0, description="learnt queries of a transformer's pooling, beside mean and maximum")
-    sequence_parts: bool = Field(
-        False, description="tell a transformer which part of the string each token is in; of strings made of parts"
-    )
+    sequence_slots: bool = Field(False, description="read what stands in each place of each part; transformer, of strings made of parts")
     graph_hidden: int = Field(128, ge=4, description="node feature width of the graph network")
     graph_layers: int = Field(4, ge=1, description="message-passing layers")
 
@@ -83,10 +81,7 @@ class DecoderConfig(_Section):
     hidden: int = Field(512, ge=4, description="width")
     layers: int = Field(1, ge=1, description="layers")
     heads: int = Field(4, ge=1, description="attention heads of a transformer; the width must be an even multiple of them")
-    memory: int = Field(
-        0, ge=0, description="tokens that a transformer makes of the code and attends to; 0: the code reaches its norms alone"
-    )
-    parts: bool = Field(False, description="tell a transformer which part of the string each token is in; of strings made of parts")
+    slots: bool = Field(False, description="write what the code says for each place of each part; transformer, of strings made of parts")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout on the states")
 
     @model_validator(mode="after")
@@ -131,7 +126,7 @@ class PracticeConfig(_Section):
     rows: int = Field(0, ge=0, description="relatives a step; 0 switches practice off")
     pool: int = Field(20000, ge=2, description="relatives made at a time")
     renewed: int = Field(0, ge=0, description="steps after which the pool is made anew, of other relatives; 0: never")
-    alone: float = Field(0.0, ge=0, le=1, description="share of steps in which the source string alone is read, which tells all there is")
+    alone: float = Field(0.0, ge=0, le=1, description="share of practice steps that read the source string and no other view")
     level: float = Field(0.25, gt=0, le=1, description="the highest noise level at which they are decoded")
     weight: float = Field(1.0, gt=0, description="weight of the practice loss")
 
@@ -218,6 +213,12 @@ def check(config: Config) -> None:
             f"encoder.alone = {list(config.encoder.alone)} and encoder.view_dropout = {config.encoder.view_dropout} do not fit {seen} views; "
             "wanted a probability for each view, adding up to 1 at most with view_dropout for each"
         )
+    for wish, kind in (("encoder.sequence_slots", config.encoder.sequence_kind), ("decoder.slots", config.decoder.kind)):
+        section, setting = wish.split(".")
+        if getattr(getattr(config, section), setting) and kind != "transformer":
+            raise ConfigError(f"{wish} is set, and a {kind} has no slots; set it to false, or take a transformer")
+    if config.practice.rows and config.practice.alone and "sequence" not in config.encoder.views:
+        raise ConfigError("practice.alone wants steps that read the source string alone, and encoder.views has no 'sequence'; set it to 0")
     if config.train.prior_batch + config.train.code_batch == 0:
         raise ConfigError("train.prior_batch and train.code_batch are both 0; one of them must be positive")
     if (config.steer.rows or config.practice.rows) and config.train.devices > 1:

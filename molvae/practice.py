@@ -23,8 +23,8 @@ from molvae.model import VAE, to_device
 from molvae.records import Batch, GraphArrays
 from molvae.representation import Representation
 
-LONG = 40
-"""Tokens of a relative above which a step takes fewer of them: one batch of the longest would take as long as ten others."""
+LONG, FEWEST = 40, 16
+"""Tokens of a relative above which a step takes fewer of them, as a batch of the longest would take as long as ten others, and how few."""
 
 
 class Relative:
@@ -79,22 +79,29 @@ class Practice:
     def __call__(self, model: VAE, labels: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """labels: of the step's data, on whose device the model computes -> weighted loss () and parts for the log."""
         self._turn_to(step // self.settings.renewed if self.settings.renewed else 0)
-        rows = min(self.settings.rows, len(self.pool))
         # torch's generator is set anew for each step, so a resumed run practises on the same relatives.
-        start = int(torch.randint(len(self.pool) - rows + 1, ()))
-        chosen = [self.pool[at] for at in self.order[start : start + rows]]
-        parts = -(-len(chosen[-1].target) // LONG)
-        chosen = chosen[: max(2, rows // parts)]
+        chosen = self._chosen(int(torch.randint(len(self.pool), ())))
         alone = "sequence" in self.views and float(torch.rand(())) < self.settings.alone
         batch = to_device(self._batch(chosen, ("sequence",) if alone else self.views), labels.device)
         level = torch.rand(batch.size, device=labels.device) * self.settings.level
         code = model.encode(batch, level)
         if batch.target is None:
             raise ValueError("practice needs target sequences")
-        model.decoder.eval()  # relatives without end cannot be learnt by heart, so nothing has to be dropped against that
-        nll = model.nll(code.z, level, batch.target).mean()
-        model.decoder.train()
+        was = model.decoder.training
+        if self.settings.renewed:  # relatives without end cannot be learnt by heart, so nothing has to be dropped against that
+            model.decoder.eval()
+        try:
+            nll = model.nll(code.z, level, batch.target).mean()
+        finally:
+            model.decoder.train(was)
         return self.settings.weight * (nll + code.aux), {"nll_practice": nll.detach()}
+
+    def _chosen(self, longest: int) -> list[Relative]:
+        """A step's relatives, of which the longest is at this place of the order."""
+        parts = -(-len(self.pool[self.order[longest]].target) // LONG)
+        rows = min(len(self.pool), max(FEWEST, self.settings.rows // parts), self.settings.rows)
+        end = max(longest + 1, rows)
+        return [self.pool[at] for at in self.order[end - rows : end]]
 
     def _turn_to(self, number: int) -> None:
         """Take up the pool of this number: a small pool that stays would be learnt by heart, as small data are."""

@@ -37,8 +37,8 @@ class SequenceView(Generic[R]):
     alphabet: every symbol there can be; such a view has them all as its tokens, none merged. grammar: strings of the tokens, id of the end mark,
     what is asked by the names of ``Domain.constraints`` -> the empty prefix, whose every completion ``read`` accepts; it raises UsageError for
     wishes that it cannot read or that nothing fulfils. longest: tokens a draw may have. leeway: string -> log of how many strings say nearly
-    the same, where numbers have more digits than tell records apart; None: each says something else. begins: symbols at which a part of the
-    string begins, such as an orbit, of strings made of parts.
+    the same, where numbers have more digits than tell records apart; None: each says something else. begins, closes: symbols at which a part of the
+    string begins, such as an orbit, and at which its last part does, of strings made of parts.
     """
 
     name: str
@@ -52,6 +52,7 @@ class SequenceView(Generic[R]):
     longest: int = 128
     leeway: Callable[[str], float] | None = None
     begins: frozenset[str] = frozenset()
+    closes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ EXEMPLARS = 4_000
 LEDGER_ROWS = 300_000
 STARTED = "start.json"
 DATA = "data.json"
-OF_CODE = ("encoder.", "latent.", "head.", "decoder.context.", "decoder.memory.", "decoder.parts.")
+OF_CODE = ("encoder.", "latent.", "head.", "decoder.context.", "decoder.slots.")
 """Beginnings of the names of weights that make or read the code; the model that a run starts with may lack them, or have them of another size."""
 OF_LABELS = ("condition.", "head.", "decoder.budget.", "label_")
 """Beginnings of the names of weights that belong to the labels a model was trained with."""
@@ -173,6 +173,8 @@ def _begin(
         representation = Representation.from_dict(build.domain(values["domain"]), values, str(out))
     elif start is not None:
         saved = checkpoint.load(start)
+        if saved.config.latent.kind != config.latent.kind:
+            raise CheckpointError(start, f"its latent is of the kind {saved.config.latent.kind!r}, not {config.latent.kind!r}")
         # The views are the new configuration's: an encoder can be added to a trained model.
         had = saved.config.encoder.views
         if had != config.encoder.views[: len(had)]:
@@ -184,8 +186,9 @@ def _begin(
         if not alike:
             representation = replace(representation, labels=labels)
         model = build.vae(config, representation)
-        if resized := _take_weights(model, saved.weights, start, () if alike else OF_LABELS):
-            tell(f"of another size than in {start}, so begun afresh: {', '.join(resized)}")
+        for what, names in _take_weights(model, saved.weights, start, () if alike else OF_LABELS).items():
+            more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+            tell(f"of {start} {what}: {', '.join(names[:6])}{more}")
         if not alike:
             _set_scale(model, store, representation)
         place.write_text(json.dumps(representation.to_dict()), encoding="utf-8")
@@ -223,10 +226,10 @@ def _history(saved: checkpoint.Checkpoint) -> list[dict[str, Any]]:
     return [*saved.metrics.get("started_from", ()), mine]
 
 
-def _take_weights(model: VAE, weights: Mapping[str, Tensor], start: Path | str, without: tuple[str, ...]) -> list[str]:
+def _take_weights(model: VAE, weights: Mapping[str, Tensor], start: Path | str, without: tuple[str, ...]) -> dict[str, list[str]]:
     """Load a model's weights but those whose names begin so; these stay fresh, as does what makes or reads the code where its size is new.
 
-    Returns the names of the parts of another size. Raises CheckpointError where the other weights do not fit.
+    Returns what a user should know: words -> names of weights. Raises CheckpointError where the other weights do not fit.
     """
     sizes = {k: v.shape for k, v in model.state_dict().items()}
     fits = {k: v for k, v in weights.items() if not k.startswith(without) and (sizes.get(k) == v.shape or not k.startswith(OF_CODE))}
@@ -236,7 +239,9 @@ def _take_weights(model: VAE, weights: Mapping[str, Tensor], start: Path | str, 
         raise CheckpointError(start, f"its weights do not fit this configuration: {error}") from error
     if wrong := [k for k in (*missing.missing_keys, *missing.unexpected_keys) if not k.startswith((*OF_CODE, *without))]:
         raise CheckpointError(start, f"its weights do not fit this configuration: {', '.join(wrong[:3])}")
-    return sorted({".".join(k.split(".")[:2]) for k in sizes.keys() & weights.keys() - fits.keys() if not k.startswith(without)})
+    left = sorted(k for k in weights.keys() - fits.keys() if not k.startswith(without))
+    words = {"begun afresh, for its size is new": [k for k in left if k in sizes], "not taken up": [k for k in left if k not in sizes]}
+    return {what: names for what, names in words.items() if names}
 
 
 def _fit_ledger(model: VAE, columns: Columns, out: Path) -> None:

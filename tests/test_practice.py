@@ -14,7 +14,7 @@ from molvae.domains.crystals.symmetry import space_group
 from molvae.domains.crystals.vary import ELSEWHERE, FRESH, MOVED, REACH, vary
 from molvae.domains.crystals.wyckoff import STEPS
 from molvae.errors import ConfigError, UsageError
-from molvae.practice import LONG, Practice, Relative, relatives
+from molvae.practice import FEWEST, LONG, Practice, Relative, relatives
 from molvae.records import GraphArrays
 from molvae.representation import Labels, Representation
 from molvae.tokens import SymbolBPE
@@ -81,14 +81,19 @@ def test_practice_lowers_its_own_loss(representation: Representation[object]) ->
     pool = relatives(representation, TEXTS, 60, 0)
     practice = Practice(representation, lambda number: pool, PracticeConfig(rows=24))
     stepper = torch.optim.Adam(model.parameters(), 3e-3)
-    losses = []
+
+    def now(seed: int) -> tuple[torch.Tensor, float]:
+        torch.manual_seed(seed)
+        loss, parts = practice(model, torch.zeros(4, 1), 0)
+        return loss, float(parts["nll_practice"])
+
+    before = [now(seed)[1] for seed in range(1000, 1005)]
     for step in range(40):
-        loss, parts = practice(model, torch.zeros(4, 1), step)
+        loss, _ = now(step)
         stepper.zero_grad()
         loss.backward()
         stepper.step()
-        losses.append(float(parts["nll_practice"]))
-    assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
+    assert np.mean([now(seed)[1] for seed in range(1000, 1005)]) < 0.7 * np.mean(before)
 
 
 def test_the_pool_is_made_anew_after_so_many_steps(representation: Representation[object]) -> None:
@@ -118,14 +123,17 @@ def test_graphs_are_made_only_for_the_steps_that_read_them(representation: Repre
     assert model.decoder.training
 
 
-def test_fewer_long_relatives_make_a_step(representation: Representation[object]) -> None:
-    pool = [Relative([3] * LONG * 4, [3] * LONG * 4, lambda: GraphArrays.__new__(GraphArrays))] * 20
-    practice = Practice(representation, lambda number: pool, PracticeConfig(rows=16, alone=1.0))
-    sizes: list[int] = []
-    model = build.vae(override(build.usual("crystals"), SMALL), representation).train()
-    model.encoder.register_forward_pre_hook(lambda module, inputs: sizes.append(inputs[0].size))
-    practice(model, torch.zeros(4, 1), 0)
-    assert sizes == [4]
+def test_fewer_long_relatives_make_a_step_and_each_is_met(representation: Representation[object]) -> None:
+    lengths = [*range(1, 41), *[4 * LONG] * 40, 5 * LONG]
+    pool = [Relative([3] * n, [3] * n, lambda: GraphArrays.__new__(GraphArrays)) for n in lengths]
+    practice = Practice(representation, lambda number: pool, PracticeConfig(rows=80))
+    met: set[int] = set()
+    for at in range(len(pool)):
+        chosen = practice._chosen(at)
+        longest = len(chosen[-1].target)
+        assert len(chosen) == (80 if longest <= LONG else 20 if longest == 4 * LONG else FEWEST) or at < 80
+        met |= {id(one) for one in chosen}
+    assert len(met) == len(pool)
 
 
 def test_what_practice_cannot_do_is_refused(model: Model) -> None:

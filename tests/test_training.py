@@ -112,7 +112,7 @@ def test_a_trained_model_gets_a_wider_code(tiny: Tiny, tmp_path: Path) -> None:
     config = settings.load(tiny.checkpoint / "config.toml")
     wider = {"latent.width": config.latent.width + 8, "train.steps": 1, "train.learning_rate": 1e-9}
     train(store, settings.override(config, wider), tmp_path / "run", start=tiny.checkpoint, on_note=said.append)
-    assert said[-1].endswith("so begun afresh: decoder.context, encoder.opinions, head.enter, latent.norm")
+    assert "begun afresh, for its size is new: decoder.context.0.weight, encoder.opinions.0.bias, encoder.opinions.0.weight" in said[-1]
     new = checkpoint.load(tmp_path / "run" / "checkpoint").weights
     assert new["decoder.context.0.weight"].shape[1] == old.weights["decoder.context.0.weight"].shape[1] + 8
     kept = [
@@ -123,6 +123,9 @@ def test_a_trained_model_gets_a_wider_code(tiny: Tiny, tmp_path: Path) -> None:
         torch.testing.assert_close(new[name].float(), old.weights[name].float(), atol=2e-3, rtol=0.02)
     with pytest.raises(CheckpointError, match="do not fit"):
         train(store, settings.override(config, {"decoder.hidden": config.decoder.hidden * 2}), tmp_path / "no", start=tiny.checkpoint)
+    plain = {"latent.kind": "gaussian", "regulariser.kind": "kl", "train.prior_batch": 0}
+    with pytest.raises(CheckpointError, match="of the kind 'dial', not 'gaussian'"):
+        train(store, settings.override(config, plain), tmp_path / "no", start=tiny.checkpoint)
 
 
 def test_a_folder_of_something_else_is_left_alone(tiny: Tiny, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch_geometric.nn import GINEConv, global_add_pool, global_max_pool, global_mean_pool
 
 from molvae.nn.attention import attending, rounded
-from molvae.nn.parts import Parts
 from molvae.nn.recurrent import GRULayer
+from molvae.nn.slots import ReadSlots
 from molvae.records import Batch, GraphBatch, TokenBatch
 
 
@@ -59,19 +59,19 @@ class SequenceTransformer(nn.Module):
     """Bidirectional transformer over tokens (Vaswani et al. 1706.03762), normalised first, pooled by mean and maximum: TokenBatch -> (B, H).
 
     Places are learnt; those beyond ``PLACES`` share the last one. A layer adds nothing at the beginning, so that a trained model can be given
-    more of them. queries: learnt questions that are asked of the tokens by attention, beside
-    mean and maximum, as by the seeds of a set transformer's pooling (Lee et al. 1810.00825): each reads one thing, such as one of the numbers.
-    parts: of width ``hidden``, tell each token which part of the sentence it is in.
+    more of them. queries: learnt questions that are asked of the tokens by attention, beside mean and maximum, as by the seeds of a set
+    transformer's pooling (Lee et al. 1810.00825): each reads one thing, such as one of the numbers. slots: of width ``hidden``, for strings
+    made of parts; each token is told its own, and what stands in each slot is read beside the pooling.
     """
 
     PLACES = 512
 
     def __init__(
-        self, vocabulary: int, hidden: int, features: int, layers: int, heads: int, queries: int = 0, parts: Parts | None = None
+        self, vocabulary: int, hidden: int, features: int, layers: int, heads: int, queries: int = 0, slots: ReadSlots | None = None
     ) -> None:
         super().__init__()
         self.embed = nn.Embedding(vocabulary, hidden)
-        self.parts = parts
+        self.slots = slots
         self.place = nn.Parameter(torch.randn(self.PLACES, hidden) * 0.1)
         layer = nn.TransformerEncoderLayer(hidden, heads, 4 * hidden, 0.0, "gelu", batch_first=True, norm_first=True)
         # Without nested tensors training and evaluation take the same path, so that a seed fixes both.
@@ -88,8 +88,8 @@ class SequenceTransformer(nn.Module):
         length = batch.lengths.clamp(min=1)
         real = (steps < length[:, None])[..., None]
         x = self.embed(tokens) + self.place[steps.clamp(max=self.PLACES - 1)]
-        if self.parts is not None:
-            x = x + self.parts(tokens)
+        if self.slots is not None:
+            x = x + self.slots.embed(self.slots.of(tokens))
         with attending(x):
             x = self.layers(x, src_key_padding_mask=~real.squeeze(-1)).float()
         mean = (x * real).sum(1) / length[:, None]
@@ -98,6 +98,8 @@ class SequenceTransformer(nn.Module):
         features = linear(torch.cat([mean, peak], dim=-1))
         if self.pool is not None:
             features = features + self.pool(x, real)
+        if self.slots is not None:
+            features = features + self.slots.read(x, self.slots.of(tokens), real)
         squashed: Tensor = squash(features)
         return squashed
 
@@ -138,8 +140,9 @@ class GraphEncoder(nn.Module):
         self.out = nn.Sequential(nn.Linear(3 * hidden, features), nn.SiLU())
 
     def forward(self, graph: GraphBatch) -> Tensor:
-        # In float32: each batch has other numbers of nodes and edges, see ``rounded``.
-        with torch.autocast(graph.nodes.device.type, enabled=graph.nodes.device.type != "cpu" and torch.is_autocast_enabled()):
+        kind = graph.nodes.device.type
+        # On a processor in float32: each batch has other numbers of nodes and edges, see ``rounded``.
+        with torch.autocast(kind, enabled=kind != "cpu" and torch.is_autocast_enabled(kind)):
             return self._read(graph)
 
     def _read(self, graph: GraphBatch) -> Tensor:

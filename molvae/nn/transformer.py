@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from molvae.nn.attention import attending, rounded
+from molvae.nn.attention import attending, rounded, training_on_processor
 from molvae.nn.condition import Budget, Remaining
-from molvae.nn.decoders import Context, Decoder, Stream, shift
-from molvae.nn.parts import Counted, Parts
+from molvae.nn.decoders import Context, Decoder, Stream, nats, shift
+from molvae.nn.slots import Told, WriteSlots
 from molvae.records import TokenBatch
 from molvae.tokens import PAD
 
@@ -23,9 +23,8 @@ BASE = 10_000.0  # of the wavelengths of the rotation
 class TransformerDecoder(Decoder):
     """Causal transformer; the code and the condition reach every block, and a running budget the tokens.
 
-    memory: tokens before the sequence, each a linear reading of the code and the condition. Later ones attend to them, so that a token can take
-    from a code what its own place needs, such as one number of many; what reaches the blocks' norms is the same for all places. parts: of width
-    ``embed``, tell each token which part of the sentence it is in.
+    slots: of width ``embed``, for strings made of parts; each token is told its own, and gets what the code says for it. Without them what
+    reaches the norms is the same for all places, and a token must make out of it what its own place needs, such as one number of many.
     """
 
     def __init__(
@@ -39,8 +38,7 @@ class TransformerDecoder(Decoder):
         heads: int = 4,
         dropout: float = 0.0,
         budget: Budget | None = None,
-        memory: int = 0,
-        parts: Parts | None = None,
+        slots: WriteSlots | None = None,
     ) -> None:
         super().__init__()
         if hidden % heads or (hidden // heads) % 2:
@@ -49,41 +47,38 @@ class TransformerDecoder(Decoder):
         self.widen = nn.Linear(embed, hidden)
         self.context = nn.Sequential(nn.Linear(code + condition, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU())
         self.first = nn.Linear(hidden, hidden)
-        self.hidden = hidden
-        self.memory = nn.Linear(code + condition, memory * hidden) if memory else None
         self.drives = nn.ModuleList(nn.Linear(hidden, 4 * hidden) for _ in range(layers))
         self.blocks = nn.ModuleList(Block(hidden, heads, dropout) for _ in range(layers))
         for parameter in self.drives.parameters():
             nn.init.zeros_(parameter)
         self.norm = nn.LayerNorm(hidden)
         self.out = nn.Linear(hidden, vocabulary)
-        self.budget, self.parts = budget, parts
+        self.budget, self.slots = budget, slots
 
     def nll(self, context: Context, target: TokenBatch) -> Tensor:
         read, write = map(rounded, shift(target))
         x = self.embed(read).float()
         if self.budget is not None:
             x = x + self.budget(read, context.targets)
-        if self.parts is not None:
-            x = x + self.parts(read)
-        first, drives, memory = self.begin(context)
-        x = torch.cat([memory, self.widen(x).float() + first], dim=1)
+        where, said = self.slots(read, context.code) if self.slots is not None else (0.0, 0.0)
+        first, drives = self.begin(context)
+        x = self.widen(x + where).float() + first + said
         for block, drive in zip(self.blocks, drives, strict=True):
             x, _ = block(x, drive, None)
+        if not training_on_processor(x):
+            return nats(self.out(self.norm(x[write != PAD])), write)
         # Of the padding too: a choice of places would be of another size each time, see ``rounded``.
-        logits = self.out(self.norm(x[:, memory.shape[1] :])).float()
+        logits = self.out(self.norm(x)).float()
         each = F.cross_entropy(logits.flatten(0, 1), write.flatten(), ignore_index=PAD, reduction="none")
         return each.view(write.shape).sum(1)
 
     def stream(self, context: Context) -> Stream:
         return _Stream(self, context)
 
-    def begin(self, context: Context) -> tuple[Tensor, list[Tensor], Tensor]:
-        """What the code and the condition add to every token (B, 1, H), and to the norms of each block (B, 1, 4H), and their memory (B, M, H)."""
-        both = torch.cat([context.code, context.condition.to(context.code.dtype)], dim=-1)
-        c = self.context(both)[:, None]
-        memory = both.new_zeros(len(both), 0, self.hidden) if self.memory is None else self.memory(both).unflatten(-1, (-1, self.hidden))
-        return self.first(c).float(), [drive(c).float() for drive in self.drives], memory.float()
+    def begin(self, context: Context) -> tuple[Tensor, list[Tensor]]:
+        """What the code and the condition add to every token (B, 1, H), and to the norms of each block (B, 1, 4H)."""
+        c = self.context(torch.cat([context.code, context.condition.to(context.code.dtype)], dim=-1))[:, None]
+        return self.first(c).float(), [drive(c).float() for drive in self.drives]
 
 
 class Block(nn.Module):
@@ -133,22 +128,18 @@ class _Stream:
 
     def __init__(self, decoder: TransformerDecoder, context: Context) -> None:
         self.decoder = decoder
-        self.first, self.drives, x = decoder.begin(context)
+        self.first, self.drives = decoder.begin(context)
         self.past: list[Tensor | None] = [None] * len(self.drives)
-        if x.shape[1]:
-            for k, block in enumerate(decoder.blocks):
-                x, self.past[k] = block(x, self.drives[k], None)
         self.remaining = Remaining.of(decoder.budget, context.targets)
-        self.counted = None if decoder.parts is None else Counted(decoder.parts, context.code.shape[0])
+        self.told = Told.of(decoder.slots, context.code)
 
     def step(self, token: Tensor) -> Tensor:
         d = self.decoder
         x = d.embed(token).float()
         if self.remaining is not None:
             x = x + self.remaining.step(token)
-        if self.counted is not None:
-            x = x + self.counted.step(token)
-        x = d.widen(x).float()[:, None] + self.first
+        where, said = self.told.step(token) if self.told is not None else (0.0, 0.0)
+        x = (d.widen(x + where).float() + said)[:, None] + self.first
         for k, block in enumerate(d.blocks):
             x, self.past[k] = block(x, self.drives[k], self.past[k])
         logits: Tensor = d.out(d.norm(x[:, 0])).float()
@@ -157,7 +148,6 @@ class _Stream:
     def keep(self, rows: Tensor) -> None:
         self.first, self.drives = self.first[rows], [drive[rows] for drive in self.drives]
         self.past = [None if past is None else past[:, rows] for past in self.past]
-        if self.remaining is not None:
-            self.remaining.keep(rows)
-        if self.counted is not None:
-            self.counted.keep(rows)
+        for each in (self.remaining, self.told):
+            if each is not None:
+                each.keep(rows)

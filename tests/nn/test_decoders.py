@@ -14,29 +14,29 @@ from molvae.errors import MolvaeError
 from molvae.nn import precision
 from molvae.nn.condition import Budget
 from molvae.nn.decoders import Context, Decoder, RecurrentDecoder, _chosen, shift
-from molvae.nn.parts import Parts
+from molvae.nn.slots import WriteSlots
 from molvae.nn.transformer import TransformerDecoder
 from molvae.records import TokenBatch
 from molvae.tokens import BEGIN, END, PAD
 from molvae.train import pick_precision
 
-KINDS = ["gru", "transformer", "memory"]
+KINDS = ["gru", "transformer", "slots"]
 
 
 def decoder_of(budget: bool = True, kind: str = "gru") -> Decoder:
     torch.manual_seed(0)
     spent = Budget(11, 2, 8, rank=3) if budget else None
-    parts = Parts(torch.arange(11) % 4 == 1, 8) if kind == "memory" else None
+    slots = WriteSlots(torch.tensor([0, 0, 0, 0, 1, 0, 0, 2, 1, 0, 0]), 8, 4, 12) if kind == "slots" else None
     decoder = (
         RecurrentDecoder(11, 4, 6, 8, 12, layers=2, budget=spent)
         if kind == "gru"
-        else TransformerDecoder(11, 4, 6, 8, 12, layers=2, heads=3, budget=spent, memory=3 if parts else 0, parts=parts)
+        else TransformerDecoder(11, 4, 6, 8, 12, layers=2, heads=3, budget=spent, slots=slots)
     )
     if spent is not None:
         for p in (spent.ledger.single, spent.ledger.mix, spent.out.weight):
             nn.init.normal_(p, std=0.3)
     if isinstance(decoder, TransformerDecoder):  # its branches are closed at the beginning
-        for p in (*decoder.drives.parameters(), *decoder.blocks.parameters(), *(parts.parameters() if parts else ())):
+        for p in (*decoder.drives.parameters(), *decoder.blocks.parameters(), *(slots.parameters() if slots else ())):
             nn.init.normal_(p, std=0.3)
     return decoder.eval()
 

@@ -1,7 +1,8 @@
-"""Parts of a sentence: told alike for whole strings and for those being written; attention computed either way says the same."""
+"""Slots of a sentence, told alike for whole strings and for those being written; and training computes what drawing does."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -10,44 +11,77 @@ from torch import nn
 
 from molvae import build
 from molvae.config import override
+from molvae.dataset.batches import batch_graphs
 from molvae.domains.crystals.structure import of_structure
 from molvae.errors import ConfigError
-from molvae.nn.attention import MOST, attending
-from molvae.nn.parts import Counted, Parts
-from molvae.nn.transformer import Block
+from molvae.nn.attention import MOST, attending, rounded
+from molvae.nn.decoders import Context
+from molvae.nn.encoders import GraphEncoder, SequenceTransformer
+from molvae.nn.slots import NARROW, PARTS, PLACES, SLOTS, ReadSlots, Slots, Told, WriteSlots
+from molvae.nn.transformer import Block, TransformerDecoder
+from molvae.records import GraphArrays, TokenBatch
 from molvae.representation import Labels, Representation
-from molvae.tokens import BEGIN, SymbolBPE
+from molvae.tokens import SymbolBPE
 from tests.domains.crystals.prototypes import PROTOTYPES
 
+BEGINS = torch.tensor([0, 0, 0, 1, 0, 0, 0, 2])
+"""Token 3 begins a part, token 7 the closing one."""
 
-def parts_of() -> Parts:
-    """Token 3 begins a part; the first half of the width says which part, the other which place."""
-    parts = Parts(torch.arange(8) == 3, 2)
+
+def addressed(rows: list[list[int]]) -> list[list[tuple[int, int]]]:
+    """Part and place of each token, counted one by one."""
+    found = []
+    for row in rows:
+        part, place, closing, seen = 0, -1, False, []
+        for token in row:
+            part, place = (part + 1, 0) if token in (3, 7) else (part, place + 1)
+            closing = closing or token == 7
+            seen.append((PARTS - 1 if closing else min(part, PARTS - 2), min(place, PLACES - 1)))
+        found.append(seen)
+    return found
+
+
+sentences = st.integers(1, 60).flatmap(
+    lambda size: st.lists(st.lists(st.integers(0, 7), min_size=size, max_size=size), min_size=1, max_size=4)
+)
+
+
+@given(sentences)
+def test_slots_are_counted_from_the_last_beginning(rows: list[list[int]]) -> None:
+    slot = Slots(BEGINS, 2).of(torch.tensor(rows))
+    assert [[divmod(one, PLACES) for one in row] for row in slot.tolist()] == addressed(rows)
+
+
+@given(sentences)
+def test_a_sentence_being_written_is_told_what_a_whole_one_is(rows: list[list[int]]) -> None:
+    torch.manual_seed(0)
+    slots, tokens, code = WriteSlots(BEGINS, 2, 3, 4), torch.tensor(rows), torch.randn(len(rows), 3)
+    for parameter in slots.parameters():
+        nn.init.normal_(parameter)
+    where, said = slots(tokens, code)
+    told, kept = Told(slots, code), torch.arange(len(rows)) % 2 == 0
+    half = tokens.shape[1] // 2
+    for k in range(half):
+        torch.testing.assert_close(told.step(tokens[:, k]), (where[:, k], said[:, k]))
+    told.keep(kept)
+    for k in range(half, tokens.shape[1]):
+        torch.testing.assert_close(told.step(tokens[kept, k]), (where[kept, k], said[kept, k]))
+
+
+def test_what_stands_in_a_slot_is_read_from_it_alone() -> None:
+    torch.manual_seed(0)
+    slots, tokens = ReadSlots(BEGINS, 4, SLOTS * NARROW), torch.tensor([[2, 3, 4, 7], [5, 6, 0, 0]])
+    x, real = torch.randn(2, 4, 4), torch.tensor([[True] * 4, [True, True, False, False]])[..., None]
+    assert not slots.read(x, slots.of(tokens), real).any()
     with torch.no_grad():
-        parts.part[:, 0] = torch.arange(Parts.MOST)
-        parts.place[:, 1] = torch.arange(Parts.LONGEST)
-    return parts
-
-
-def test_parts_and_places_are_counted_from_the_last_beginning() -> None:
-    told = parts_of()(torch.tensor([[BEGIN, 5, 3, 6, 7, 3, 3, 4]]))
-    assert told[0].tolist() == [[0, 0], [0, 1], [1, 0], [1, 1], [1, 2], [2, 0], [3, 0], [3, 1]]
-    long = parts_of()(torch.full((1, 60), 3))
-    assert long[0, -1].tolist() == [Parts.MOST - 1, 0]
-    assert parts_of()(torch.full((1, 60), 4))[0, -1].tolist() == [0, Parts.LONGEST - 1]
-    assert not Parts(torch.arange(8) == 3, 2)(torch.tensor([[3, 4]])).any()
-
-
-@given(st.lists(st.lists(st.integers(0, 7), min_size=6, max_size=6), min_size=2, max_size=5))
-def test_a_sentence_being_written_is_counted_as_a_whole_one(rows: list[list[int]]) -> None:
-    parts, tokens = parts_of(), torch.tensor(rows)
-    whole, counted = parts(tokens), Counted(parts, len(rows))
-    for k in range(3):
-        torch.testing.assert_close(counted.step(tokens[:, k]), whole[:, k])
-    kept = torch.arange(len(rows)) % 2 == 0
-    counted.keep(kept)
-    for k in range(3, 6):
-        torch.testing.assert_close(counted.step(tokens[kept, k]), whole[kept, k])
+        slots.out.weight.copy_(torch.eye(SLOTS * NARROW))
+    table = slots.read(x, slots.of(tokens), real).view(2, PARTS, PLACES, NARROW)
+    inside = slots.narrow(x)
+    torch.testing.assert_close(table[0, 0, 0], inside[0, 0])
+    torch.testing.assert_close(table[0, 1, :2], inside[0, 1:3])
+    torch.testing.assert_close(table[0, PARTS - 1, 0], inside[0, 3])
+    torch.testing.assert_close(table[1, 0, :2], inside[1, :2])
+    assert int((table != 0).any(-1).sum()) == 6
 
 
 def test_the_orbits_and_the_lattice_of_a_crystal_are_parts() -> None:
@@ -55,12 +89,11 @@ def test_the_orbits_and_the_lattice_of_a_crystal_are_parts() -> None:
     view = domain.sequences["wyckoff"]
     bpe = SymbolBPE(view.alphabet, ())
     representation = Representation(domain, view, bpe, view, bpe, Labels(("density",), {}), ("sequence", "graph"))
-    config = override(build.usual("crystals"), {"decoder.parts": True, "encoder.sequence_parts": True, "condition.properties": ["density"]})
-    decoder = build.vae(config, representation).decoder
-    assert isinstance(decoder.parts, Parts)
+    decoder = build.vae(override(build.usual("crystals"), {"condition.properties": ["density"]}), representation).decoder
     record = of_structure(PROTOTYPES["perovskite"]())
-    begins = decoder.parts.begins[representation.writes(record)].tolist()
-    assert [s for s, mark in zip(view.symbols(view.write(record)), begins, strict=True) if mark] == ["@a", "@b", "@d", "|19"]
+    kinds = decoder.slots.begins[representation.writes(record)].tolist()
+    begun = [(symbol, kind) for symbol, kind in zip(view.symbols(view.write(record)), kinds, strict=True) if kind]
+    assert begun == [("@a", 1), ("@b", 1), ("@d", 1), ("|19", 2)]
 
 
 def test_strings_without_parts_refuse_them() -> None:
@@ -69,7 +102,7 @@ def test_strings_without_parts_refuse_them() -> None:
     bpe = SymbolBPE(["[C]"], ())
     representation = Representation(domain, view, bpe, view, bpe, Labels(("logp",), {}), ("sequence",))
     values = {"encoder.views": ["sequence"], "encoder.sequence_kind": "transformer", "condition.properties": ["logp"]}
-    for wish in ("encoder.sequence_parts", "decoder.parts"):
+    for wish in ("encoder.sequence_slots", "decoder.slots"):
         config = override(build.usual("molecules"), {**values, "decoder.kind": "transformer", wish: True})
         with pytest.raises(ConfigError, match="'selfies' is not made of parts"):
             build.vae(config, representation)
@@ -98,3 +131,50 @@ def test_only_short_sequences_in_training_keep_the_weights_of_attention() -> Non
     with torch.no_grad():
         assert not math_alone(torch.zeros(2, 3, 4))
     assert torch.backends.cuda.flash_sdp_enabled()
+
+
+def test_widths_that_recur_where_a_processor_trains_in_bfloat16() -> None:
+    def width(size: int) -> int:
+        return rounded(torch.zeros(2, size, dtype=torch.long)).shape[1]
+
+    assert width(5) == 5
+    with torch.autocast("cpu", torch.bfloat16):
+        assert [width(size) for size in (1, 5, 8, 64, 65, 97)] == [8, 8, 8, 64, 96, 128]
+        with torch.no_grad():
+            assert width(5) == 5
+
+
+@pytest.mark.parametrize("slots", [False, True])
+def test_a_transformer_says_the_same_in_training_and_outside(slots: bool) -> None:
+    torch.manual_seed(0)
+    decoder = TransformerDecoder(8, 3, 2, 6, 8, heads=2, slots=WriteSlots(BEGINS, 6, 3, 8) if slots else None)
+    encoder = SequenceTransformer(8, 8, 5, 2, 2, 2, ReadSlots(BEGINS, 8, 5) if slots else None)
+    for parameter in (*decoder.parameters(), *encoder.parameters()):
+        nn.init.normal_(parameter, std=0.3)
+    tokens = TokenBatch(torch.tensor([[4, 3, 5, 7, 6], [5, 3, 0, 0, 0]]), torch.tensor([5, 2]))
+    context = Context(torch.randn(2, 3), torch.randn(2, 2), torch.zeros(2, 0))
+    with torch.no_grad():
+        outside = decoder.nll(context, tokens), encoder(tokens)
+    torch.testing.assert_close((decoder.nll(context, tokens), encoder(tokens)), outside)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close((decoder.nll(context, tokens), encoder(tokens).float()), outside, atol=0.05, rtol=0.05)
+
+
+def test_a_further_layer_leaves_a_reader_as_it_was() -> None:
+    torch.manual_seed(0)
+    tokens = TokenBatch(torch.randint(3, 8, (3, 6)), torch.tensor([6, 4, 2]))
+    small, large = SequenceTransformer(8, 8, 5, 1, 2).eval(), SequenceTransformer(8, 8, 5, 3, 2).eval()
+    for parameter in small.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    assert not large.load_state_dict(small.state_dict(), strict=False).unexpected_keys
+    torch.testing.assert_close(large(tokens), small(tokens))
+
+
+def test_graphs_are_read_in_float32_on_a_processor() -> None:
+    torch.manual_seed(0)
+    encoder = GraphEncoder((3,), (2,), 8, 2, 5)
+    ends = np.array([[0, 1], [1, 2]], np.uint16)
+    graph = batch_graphs([GraphArrays(np.array([[0], [1], [2]], np.uint8), ends, np.zeros((2, 1), np.uint8))])
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(encoder(graph), encoder._read(graph).float(), atol=0.05, rtol=0.05)
+        assert encoder(graph).dtype == torch.float32

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from molvae.domains.crystals.structure import Crystal, group, parse, read_text, write
-from molvae.domains.crystals.wyckoff import beginnings, leeway, symbols, vocabulary
+from molvae.domains.crystals.wyckoff import VOLUME, leeway, starting, symbols, vocabulary
 from molvae.protocols import Domain, SequenceView
 
 __all__ = ["Crystal", "domain"]
@@ -16,10 +16,9 @@ SETTINGS: dict[str, Any] = {
     "encoder.views": ("sequence", "graph"),
     "encoder.alone": (0.5, 0.1),
     "encoder.sequence_kind": "transformer",
-    "encoder.sequence_hidden": 128,
-    "encoder.sequence_layers": 3,
-    "encoder.sequence_queries": 32,
-    "encoder.sequence_parts": True,
+    "encoder.sequence_hidden": 96,
+    "encoder.sequence_layers": 2,
+    "encoder.sequence_slots": True,
     "encoder.features": 256,
     "encoder.graph_hidden": 64,
     "encoder.graph_layers": 3,
@@ -29,8 +28,7 @@ SETTINGS: dict[str, Any] = {
     "decoder.hidden": 160,
     "decoder.layers": 3,
     "decoder.heads": 4,
-    "decoder.memory": 16,
-    "decoder.parts": True,
+    "decoder.slots": True,
     "decoder.dropout": 0.1,
     "practice.rows": 64,
     "practice.pool": 8_000,
@@ -107,7 +105,8 @@ def _view() -> SequenceView[Crystal]:
         grammar=start,
         longest=320,
         leeway=leeway,
-        begins=beginnings(),
+        begins=starting("@"),
+        closes=starting(VOLUME),
     )
 
 

@@ -169,9 +169,9 @@ def vocabulary() -> list[str]:
     return [f"sg{i}" for i in range(1, 231)] + [f"@{letter}" for letter in LETTERS] + list(ELEMENTS) + numbers
 
 
-def beginnings() -> frozenset[str]:
-    """Symbols at which a part begins: each orbit, and the lattice."""
-    return frozenset(symbol for symbol in vocabulary() if symbol.startswith(("@", VOLUME)))
+def starting(with_: str) -> frozenset[str]:
+    """Symbols that start so: those of ``@`` begin an orbit, those of ``VOLUME`` the lattice."""
+    return frozenset(symbol for symbol in vocabulary() if symbol.startswith(with_))
 
 
 class _Reader:
