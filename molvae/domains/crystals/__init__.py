@@ -35,8 +35,9 @@ SETTINGS: dict[str, Any] = {
     "practice.renewed": 125,
     "practice.alone": 0.75,
     "practice.level": 0.05,
-    "train.prior_batch": 16,
-    "train.code_batch": 24,
+    "train.prior_batch": 12,
+    "train.code_batch": 16,
+    "train.low_share": 0.3,
     "condition.properties": ("density", "volume_per_atom"),
 }
 """Chosen for sets of thousands of crystals; see ``benchmarks/results``."""
