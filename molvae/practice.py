@@ -84,7 +84,8 @@ class Practice:
         alone = "sequence" in self.views and float(torch.rand(())) < self.settings.alone
         batch = to_device(self._batch(chosen, ("sequence",) if alone else self.views), labels.device)
         level = torch.rand(batch.size, device=labels.device) * self.settings.level
-        code = model.encode(batch, level)
+        with model.latent.steady():  # the prior is that of the data alone
+            code = model.encode(batch, level)
         if batch.target is None:
             raise ValueError("practice needs target sequences")
         was = model.decoder.training

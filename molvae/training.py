@@ -302,18 +302,9 @@ def eight_bit(codes: Tensor, labels: Tensor) -> dict[str, Tensor]:
 
 
 def settle(model: VAE, columns: Columns, rows: NDArray[np.int64]) -> None:
-    """Re-estimate the code's batch norm with the averaged weights, and centre the heads and rescale their uncertainty on held-out rows."""
+    """Re-estimate the code's mean and variance with the averaged weights, and centre the heads and rescale their uncertainty on held-out rows."""
     if isinstance(model.latent, NoiseDial):
-        norm = model.latent.norm
-        norm.reset_running_stats()
-        norm.momentum, momentum = None, norm.momentum  # None: cumulative average
-        norm.train()
-        for batch in chunks(columns, rows):
-            if batch.size > 1:  # the variance of one record, left over where the rows do not divide, is none
-                with torch.no_grad():
-                    model.encode(batch, 0.0)
-        norm.eval()
-        norm.momentum = momentum
+        model.latent.norm.settle(modes(model, chunks(columns, rows)))
     held = _held_out(columns, 4000)
     if model.head is not None and len(held):
         model.head.spread.fill_(1.0)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
@@ -28,12 +31,57 @@ class Latent(nn.Module, ABC):
         """z (B, D) -> (B, D); Euclidean latents accept every point."""
         return z
 
+    def steady(self) -> AbstractContextManager[None]:
+        """What is encoded within leaves no trace in the statistics of the codes."""
+        return contextlib.nullcontext()
+
+
+class Normalised(nn.BatchNorm1d):
+    """Unit variance of each dimension over the data, not over a batch: raw codes (B, D) -> (B, D), no affine.
+
+    A batch holds records of alike length, hence alike in kind: by its own mean and variance (batch norm) it would lose what they share, such as
+    a space group, and in use, with those of the data, the decoder would see codes it never met. So the values are those of the running
+    statistics, in training too; only the gradient goes through the batch's deviation, so that nothing is gained by larger codes (batch
+    renormalisation, Ioffe 1702.03275). The first batches, before the statistics say anything, are normalised by their own.
+    """
+
+    FIRST = 100
+
+    def __init__(self, width: int, momentum: float) -> None:
+        super().__init__(width, affine=False, momentum=momentum)
+        self.steady = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return super().forward(x)
+        seen, mean, variance = int(self.num_batches_tracked), self.running_mean.clone(), self.running_var.clone()
+        if not self.steady:
+            with torch.no_grad():
+                pace = max(self.momentum or 0.0, 1.0 / (seen + 1))
+                self.running_mean.lerp_(x.mean(0), pace)
+                self.running_var.lerp_((x - self.running_mean).square().mean(0), pace)
+                self.num_batches_tracked += 1
+        if seen < self.FIRST:
+            return (x - x.mean(0)) / (x.var(0, unbiased=False) + self.eps).sqrt()
+        off = x - mean
+        deviation = (off.square().mean(0) + self.eps).sqrt()
+        return off / deviation * (deviation.detach() / (variance + self.eps).sqrt())
+
+    @torch.no_grad()
+    def settle(self, codes: Tensor) -> None:
+        """Make of these codes (n, D), normalised as of now, ones of mean 0 and variance 1."""
+        if self.running_mean is None or self.running_var is None or len(codes) < 2:
+            return
+        variance = self.running_var + self.eps
+        self.running_mean += variance.sqrt() * codes.mean(0)
+        self.running_var.copy_((variance * codes.var(0, unbiased=False) - self.eps).clamp(min=0.0))
+
 
 class NoiseDial(Latent):
-    """A Gaussian posterior of fixed width t around a batch-normalised mean f(x): z = sqrt(1 - t^2) f(x) + t eps.
+    """A Gaussian posterior of fixed width t around a normalised mean f(x): z = sqrt(1 - t^2) f(x) + t eps.
 
     Its rate is at most -D ln t nats, so each level t in [0, 1] is a VAE with its own bound; t = 1 is N(0, I) exactly and carries nothing.
-    The batch norm (no affine) fixes unit variance; ``whitening`` weighs the squared off-diagonal covariances. The decoder sees
+    The normalisation fixes unit variance; ``whitening`` weighs the squared off-diagonal covariances. The decoder sees
     sqrt(1 - t^2) z, so that pure noise is not shown to it.
     """
 
@@ -43,7 +91,7 @@ class NoiseDial(Latent):
         super().__init__()
         self.width = width
         self.whitening = whitening
-        self.norm = nn.BatchNorm1d(width, affine=False, momentum=0.02)
+        self.norm = Normalised(width, momentum=0.02)
 
     def forward(self, views: Views, level: Tensor) -> Code:
         weight = torch.softmax(views.log_precision.masked_fill(~views.present[..., None], -math.inf), dim=0)
@@ -55,6 +103,14 @@ class NoiseDial(Latent):
 
     def readout(self, z: Tensor, level: Tensor) -> Tensor:
         return torch.sqrt((1 - level * level).clamp(min=0))[:, None] * z
+
+    @contextlib.contextmanager
+    def steady(self) -> Iterator[None]:
+        self.norm.steady = True
+        try:
+            yield
+        finally:
+            self.norm.steady = False
 
     def _whiteness(self, mode: Tensor) -> Tensor:
         if not self.training or mode.shape[0] < 2:
