@@ -71,9 +71,7 @@ def _encoder(config: Config, representation: Representation[Any]) -> Encoder:
     def reader(view: SequenceView[Any], bpe: SymbolBPE) -> SequenceEncoder | SequenceTransformer:
         if e.sequence_kind == "transformer":
             slots = ReadSlots(_begins(view, bpe), e.sequence_hidden, e.features) if e.sequence_slots else None
-            return SequenceTransformer(
-                len(bpe), e.sequence_hidden, e.features, e.sequence_layers, e.sequence_heads, e.sequence_queries, slots
-            )
+            return SequenceTransformer(len(bpe), e.sequence_hidden, e.features, e.sequence_layers, e.sequence_heads, slots)
         return SequenceEncoder(len(bpe), e.sequence_embed, e.sequence_hidden, e.features)
 
     return Encoder(

@@ -42,7 +42,6 @@ class EncoderConfig(_Section):
     sequence_hidden: int = Field(256, ge=4, description="width: of each direction of a GRU, or of a transformer")
     sequence_layers: int = Field(3, ge=1, description="layers of a transformer; a GRU has one")
     sequence_heads: int = Field(4, ge=1, description="attention heads of a transformer; they must divide the width")
-    sequence_queries: int = Field(0, ge=0, description="learnt queries of a transformer's pooling, beside mean and maximum")
     sequence_slots: bool = Field(False, description="read what stands in each place of each part; transformer, of strings made of parts")
     graph_hidden: int = Field(128, ge=4, description="node feature width of the graph network")
     graph_layers: int = Field(4, ge=1, description="message-passing layers")

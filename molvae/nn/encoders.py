@@ -59,16 +59,13 @@ class SequenceTransformer(nn.Module):
     """Bidirectional transformer over tokens (Vaswani et al. 1706.03762), normalised first, pooled by mean and maximum: TokenBatch -> (B, H).
 
     Places are learnt; those beyond ``PLACES`` share the last one. A layer adds nothing at the beginning, so that a trained model can be given
-    more of them. queries: learnt questions that are asked of the tokens by attention, beside mean and maximum, as by the seeds of a set
-    transformer's pooling (Lee et al. 1810.00825): each reads one thing, such as one of the numbers. slots: of width ``hidden``, for strings
-    made of parts; each token is told its own, and what stands in each slot is read beside the pooling.
+    more of them. slots: of width ``hidden``, for strings made of parts; each token is told its own, and what stands in each slot is read
+    beside the pooling.
     """
 
     PLACES = 512
 
-    def __init__(
-        self, vocabulary: int, hidden: int, features: int, layers: int, heads: int, queries: int = 0, slots: ReadSlots | None = None
-    ) -> None:
+    def __init__(self, vocabulary: int, hidden: int, features: int, layers: int, heads: int, slots: ReadSlots | None = None) -> None:
         super().__init__()
         self.embed = nn.Embedding(vocabulary, hidden)
         self.slots = slots
@@ -80,7 +77,6 @@ class SequenceTransformer(nn.Module):
             if ".self_attn.out_proj." in name or ".linear2." in name:
                 nn.init.zeros_(parameter)
         self.out = nn.Sequential(nn.Linear(2 * hidden, features), nn.SiLU())
-        self.pool = Questions(queries, hidden, features) if queries else None
 
     def forward(self, batch: TokenBatch) -> Tensor:
         tokens = rounded(batch.tokens)
@@ -96,29 +92,10 @@ class SequenceTransformer(nn.Module):
         peak = x.masked_fill(~real, -torch.inf).amax(1)
         linear, squash = self.out
         features = linear(torch.cat([mean, peak], dim=-1))
-        if self.pool is not None:
-            features = features + self.pool(x, real)
         if self.slots is not None:
             features = features + self.slots.read(x, self.slots.of(tokens), real)
         squashed: Tensor = squash(features)
         return squashed
-
-
-class Questions(nn.Module):
-    """Attention of learnt queries to the tokens: x (B, T, H), real (B, T, 1) bool -> (B, features). Adds nothing at the beginning."""
-
-    def __init__(self, queries: int, hidden: int, features: int) -> None:
-        super().__init__()
-        self.queries = nn.Parameter(torch.randn(queries, hidden) * hidden**-0.5)
-        self.key = nn.Linear(hidden, hidden)
-        self.out = nn.Linear(queries * hidden, features)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
-
-    def forward(self, x: Tensor, real: Tensor) -> Tensor:
-        weight = torch.softmax((self.key(x) @ self.queries.T).float().masked_fill(~real, -torch.inf), dim=1)
-        answers: Tensor = self.out((weight.transpose(1, 2) @ x).flatten(1))
-        return answers
 
 
 class GraphEncoder(nn.Module):

@@ -12,13 +12,14 @@ from torch import nn
 
 from molvae.dataset.batches import Schedule, batch_graphs, pad_tokens
 from molvae.nn.condition import Budget, Condition, Ledger
-from molvae.nn.encoders import Encoder, GraphEncoder, Questions, SequenceEncoder, SequenceTransformer, Views
+from molvae.nn.encoders import Encoder, GraphEncoder, SequenceEncoder, SequenceTransformer, Views
 from molvae.nn.heads import PropertyHead
 from molvae.nn.latents import Gaussian, NoiseDial, kl_to_standard_normal
 from molvae.nn.ledger import fit_ledger
 from molvae.nn.priors import Exemplars, StandardNormal
 from molvae.nn.recurrent import GRULayer
 from molvae.nn.regularisers import KL, NoRegulariser
+from molvae.nn.slots import ReadSlots
 from molvae.records import Batch, GraphArrays, Moments, TokenBatch
 from molvae.tokens import BEGIN, PAD
 
@@ -72,15 +73,16 @@ def test_gru_under_bfloat16_autocast_is_close_and_trains():
     assert all(p.grad is not None and bool(torch.isfinite(p.grad).all()) for p in layer.parameters())
 
 
-def reader_of(queries: int) -> SequenceTransformer:
+def reader_of(slots: bool) -> SequenceTransformer:
     """With all weights away from zero."""
-    reader = SequenceTransformer(11, 8, 5, 1, 2, queries).eval()
+    begins = torch.tensor([0, 0, 0, 0, 1, 0, 0, 2, 1, 0, 0])
+    reader = SequenceTransformer(11, 8, 5, 1, 2, ReadSlots(begins, 8, 5) if slots else None).eval()
     for parameter in reader.parameters():
         nn.init.normal_(parameter, std=0.3)
     return reader
 
 
-@pytest.mark.parametrize("make", [lambda: SequenceEncoder(11, 8, 6, 5).eval(), lambda: reader_of(0), lambda: reader_of(3)])
+@pytest.mark.parametrize("make", [lambda: SequenceEncoder(11, 8, 6, 5).eval(), lambda: reader_of(False), lambda: reader_of(True)])
 def test_sequence_encoders_ignore_padding(make: Callable[[], nn.Module]) -> None:
     torch.manual_seed(0)
     encoder = make()
@@ -89,22 +91,6 @@ def test_sequence_encoders_ignore_padding(make: Callable[[], nn.Module]) -> None
     long = encoder(TokenBatch(torch.cat([tokens, torch.full((2, 3), 7)], 1), torch.tensor([4, 2])))
     assert len(short.unique()) == 10
     torch.testing.assert_close(short, long)
-
-
-def test_queries_are_silent_at_first_and_attend_by_their_keys():
-    torch.manual_seed(0)
-    x, real = torch.randn(2, 4, 8), torch.tensor([4, 2])[:, None, None] > torch.arange(4)[:, None]
-    pool = Questions(2, 8, 16)
-    assert not pool(x, real).any()
-    with torch.no_grad():
-        pool.out.weight.copy_(torch.eye(16))
-        pool.key.weight.zero_()
-    mean = torch.stack([x[0].mean(0), x[1, :2].mean(0)])
-    torch.testing.assert_close(pool(x, real), torch.cat([mean, mean], 1))  # keys all alike: each query reads the mean
-    with torch.no_grad():
-        pool.key.weight.copy_(torch.eye(8))
-        pool.queries[1] = 1000 * x[1, 0]
-    torch.testing.assert_close(pool(x, real)[1, 8:], x[1, (x[1, :2] @ x[1, 0]).argmax()])  # a sharp query reads one token
 
 
 def ring(order: np.ndarray) -> GraphArrays:

@@ -148,7 +148,7 @@ def test_widths_that_recur_where_a_processor_trains_in_bfloat16() -> None:
 def test_a_transformer_says_the_same_in_training_and_outside(slots: bool) -> None:
     torch.manual_seed(0)
     decoder = TransformerDecoder(8, 3, 2, 6, 8, heads=2, slots=WriteSlots(BEGINS, 6, 3, 8) if slots else None)
-    encoder = SequenceTransformer(8, 8, 5, 2, 2, 2, ReadSlots(BEGINS, 8, 5) if slots else None)
+    encoder = SequenceTransformer(8, 8, 5, 2, 2, ReadSlots(BEGINS, 8, 5) if slots else None)
     for parameter in (*decoder.parameters(), *encoder.parameters()):
         nn.init.normal_(parameter, std=0.3)
     tokens = TokenBatch(torch.tensor([[4, 3, 5, 7, 6], [5, 3, 0, 0, 0]]), torch.tensor([5, 2]))
