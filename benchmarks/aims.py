@@ -69,7 +69,7 @@ AIMS = (
         "property optimisation, SR5, perov_5",
         0.95,
         True,
-        "ten different compositions, by the mean over views; a larger budget found more of the head's errors",
+        "ten different compositions, by the mean over views, of which the graph's is little trained in these weights",
     ),
     Aim("crystal_perov5_optimise", "property optimisation, SR10, perov_5", 0.98, True, "as above"),
     Aim("crystal_perov5_optimise", "property optimisation, SR15, perov_5", 1.0, True, "as above"),
