@@ -172,28 +172,7 @@ def _begin(
         values = json.loads(place.read_text(encoding="utf-8"))
         representation = Representation.from_dict(build.domain(values["domain"]), values, str(out))
     elif start is not None:
-        saved = checkpoint.load(start)
-        if saved.config.latent.kind != config.latent.kind:
-            raise CheckpointError(start, f"its latent is of the kind {saved.config.latent.kind!r}, not {config.latent.kind!r}")
-        # The views are the new configuration's: an encoder can be added to a trained model.
-        had = saved.config.encoder.views
-        if had != config.encoder.views[: len(had)]:
-            raise CheckpointError(start, f"it reads the views {', '.join(had)}; encoder.views must begin with these, more can follow")
-        values = {**saved.representation, "views": list(config.encoder.views)}
-        representation = Representation.from_dict(build.domain(config.domain), values, str(start))
-        labels = labels_in(store, config.condition.properties)
-        alike = representation.labels.names == labels.names
-        if not alike:
-            representation = replace(representation, labels=labels)
-        model = build.vae(config, representation)
-        for what, names in _take_weights(model, saved.weights, start, () if alike else OF_LABELS).items():
-            more = f" and {len(names) - 6} more" if len(names) > 6 else ""
-            tell(f"of {start} {what}: {', '.join(names[:6])}{more}")
-        if not alike:
-            _set_scale(model, store, representation)
-        place.write_text(json.dumps(representation.to_dict()), encoding="utf-8")
-        (out / STARTED).write_text(json.dumps(_history(saved)), encoding="utf-8")
-        return representation, model, not alike
+        return _start(store, config, out, start, tell)
     else:
         r = config.representation
         representation = Representation.fit(
@@ -210,6 +189,34 @@ def _begin(
     model = build.vae(config, representation)
     _set_scale(model, store, representation)
     return representation, model, not resume
+
+
+def _start(
+    store: Store, config: Config, out: Path, start: Path | str, tell: Callable[[str], None]
+) -> tuple[Representation[Any], VAE, bool]:
+    """What ``_begin`` gives, of a model that was trained before."""
+    saved = checkpoint.load(start)
+    if saved.config.latent.kind != config.latent.kind:
+        raise CheckpointError(start, f"its latent is of the kind {saved.config.latent.kind!r}, not {config.latent.kind!r}")
+    # The views are the new configuration's: an encoder can be added to a trained model.
+    had = saved.config.encoder.views
+    if had != config.encoder.views[: len(had)]:
+        raise CheckpointError(start, f"it reads the views {', '.join(had)}; encoder.views must begin with these, more can follow")
+    values = {**saved.representation, "views": list(config.encoder.views)}
+    representation = Representation.from_dict(build.domain(config.domain), values, str(start))
+    labels = labels_in(store, config.condition.properties)
+    alike = representation.labels.names == labels.names
+    if not alike:
+        representation = replace(representation, labels=labels)
+    model = build.vae(config, representation)
+    for what, names in _take_weights(model, saved.weights, start, () if alike else OF_LABELS).items():
+        more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+        tell(f"of {start} {what}: {', '.join(names[:6])}{more}")
+    if not alike:
+        _set_scale(model, store, representation)
+    (out / "plan.json").write_text(json.dumps(representation.to_dict()), encoding="utf-8")
+    (out / STARTED).write_text(json.dumps(_history(saved)), encoding="utf-8")
+    return representation, model, not alike
 
 
 def _set_scale(model: VAE, store: Store, representation: Representation[Any]) -> None:
