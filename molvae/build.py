@@ -91,8 +91,8 @@ def _decoder(config: Config, representation: Representation[Any]) -> Decoder:
     budget = Budget(vocabulary, properties, d.embed, c.budget_rank) if c.budget and properties else None
     sizes = (vocabulary, config.latent.width, c.width, d.embed, d.hidden)
     if d.kind == "transformer":
-        begins = _begins(representation.target, representation.target_bpe) if d.slots else None
-        slots = WriteSlots(begins, d.embed, config.latent.width, d.hidden) if begins is not None else None
+        view, bpe = representation.target, representation.target_bpe
+        slots = WriteSlots(_begins(view, bpe), d.embed, config.latent.width, d.hidden) if d.slots else None
         return TransformerDecoder(*sizes, d.layers, d.heads, d.dropout, budget, slots)
     return RecurrentDecoder(*sizes, d.layers, d.dropout, budget)
 

@@ -212,10 +212,12 @@ def check(config: Config) -> None:
             f"encoder.alone = {list(config.encoder.alone)} and encoder.view_dropout = {config.encoder.view_dropout} do not fit {seen} views; "
             "wanted a probability for each view, adding up to 1 at most with view_dropout for each"
         )
-    for wish, kind in (("encoder.sequence_slots", config.encoder.sequence_kind), ("decoder.slots", config.decoder.kind)):
-        section, setting = wish.split(".")
-        if getattr(getattr(config, section), setting) and kind != "transformer":
-            raise ConfigError(f"{wish} is set, and a {kind} has no slots; set it to false, or take a transformer")
+    if config.encoder.sequence_slots and config.encoder.sequence_kind != "transformer":
+        raise ConfigError(
+            f"encoder.sequence_slots is set, and a {config.encoder.sequence_kind} has none; set encoder.sequence_kind = 'transformer'"
+        )
+    if config.decoder.slots and config.decoder.kind != "transformer":
+        raise ConfigError(f"decoder.slots is set, and a {config.decoder.kind} has none; set decoder.kind = 'transformer'")
     if config.practice.rows and config.practice.alone and "sequence" not in config.encoder.views:
         raise ConfigError("practice.alone wants steps that read the source string alone, and encoder.views has no 'sequence'; set it to 0")
     if config.train.prior_batch + config.train.code_batch == 0:

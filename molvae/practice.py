@@ -98,7 +98,7 @@ class Practice:
         return self.settings.weight * (nll + code.aux), {"nll_practice": nll.detach()}
 
     def _chosen(self, longest: int) -> list[Relative]:
-        """A step's relatives, of which the longest is at this place of the order."""
+        """A step's relatives, of which the longest is at this place of the order, or, among the first, as far on as the step has rows."""
         parts = -(-len(self.pool[self.order[longest]].target) // LONG)
         rows = min(len(self.pool), max(FEWEST, self.settings.rows // parts), self.settings.rows)
         end = max(longest + 1, rows)

@@ -318,7 +318,7 @@ def settle(model: VAE, columns: Columns, rows: NDArray[np.int64]) -> None:
         batches = chunks(columns, held)
         codes = modes(model, batches)
         mean, std, truth = head_errors(model, batches, codes)
-        # Weights that were averaged over training and a batch norm of all views together leave the means a little off.
+        # Weights that were averaged over training and a normalisation of all views together leave the means a little off.
         off = torch.nan_to_num((truth - mean).nanmedian(0).values / model.label_std)
         with torch.no_grad():
             model.head.out.bias[: off.numel()] += off

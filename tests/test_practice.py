@@ -124,14 +124,14 @@ def test_graphs_are_made_only_for_the_steps_that_read_them(representation: Repre
 
 
 def test_fewer_long_relatives_make_a_step_and_each_is_met(representation: Representation[object]) -> None:
-    lengths = [*range(1, 41), *[4 * LONG] * 40, 5 * LONG]
+    lengths = [*range(1, 41), *[LONG] * 80, *[4 * LONG] * 40, *[10 * LONG] * 20]
     pool = [Relative([3] * n, [3] * n, lambda: GraphArrays.__new__(GraphArrays)) for n in lengths]
     practice = Practice(representation, lambda number: pool, PracticeConfig(rows=80))
     met: set[int] = set()
     for at in range(len(pool)):
         chosen = practice._chosen(at)
-        longest = len(chosen[-1].target)
-        assert len(chosen) == (80 if longest <= LONG else 20 if longest == 4 * LONG else FEWEST) or at < 80
+        assert len(chosen) == (80 if at < 120 else 20 if at < 160 else FEWEST)
+        assert chosen[-1] is pool[max(at, len(chosen) - 1)]
         met |= {id(one) for one in chosen}
     assert len(met) == len(pool)
 

@@ -85,7 +85,8 @@ class SequenceTransformer(nn.Module):
         real = (steps < length[:, None])[..., None]
         x = self.embed(tokens) + self.place[steps.clamp(max=self.PLACES - 1)]
         if self.slots is not None:
-            x = x + self.slots.embed(self.slots.of(tokens))
+            slot = self.slots.of(tokens)
+            x = x + self.slots.embed(slot)
         with attending(x):
             x = self.layers(x, src_key_padding_mask=~real.squeeze(-1)).float()
         mean = (x * real).sum(1) / length[:, None]
@@ -93,7 +94,7 @@ class SequenceTransformer(nn.Module):
         linear, squash = self.out
         features = linear(torch.cat([mean, peak], dim=-1))
         if self.slots is not None:
-            features = features + self.slots.read(x, self.slots.of(tokens), real)
+            features = features + self.slots.read(x, slot, real)
         squashed: Tensor = squash(features)
         return squashed
 

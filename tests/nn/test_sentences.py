@@ -178,3 +178,14 @@ def test_graphs_are_read_in_float32_on_a_processor() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         torch.testing.assert_close(encoder(graph), encoder._read(graph).float(), atol=0.05, rtol=0.05)
         assert encoder(graph).dtype == torch.float32
+
+
+@pytest.mark.parametrize(("wish", "kind"), [("encoder.sequence_slots", "encoder.sequence_kind"), ("decoder.slots", "decoder.kind")])
+def test_slots_want_a_transformer(wish: str, kind: str) -> None:
+    with pytest.raises(ConfigError, match=f"{wish} is set, and a gru has none; set {kind} = 'transformer'"):
+        override(build.usual("crystals"), {kind: "gru", "encoder.sequence_slots": False, "decoder.slots": False, wish: True})
+
+
+def test_practice_by_strings_alone_wants_their_encoder() -> None:
+    with pytest.raises(ConfigError, match="encoder.views has no 'sequence'"):
+        override(build.usual("crystals"), {"encoder.views": ["graph"]})
