@@ -187,5 +187,5 @@ def test_slots_want_a_transformer(wish: str, kind: str) -> None:
 
 
 def test_practice_by_strings_alone_wants_their_encoder() -> None:
-    with pytest.raises(ConfigError, match="encoder.views has no 'sequence'"):
+    with pytest.raises(ConfigError, match=r"encoder\.views has no 'sequence'"):
         override(build.usual("crystals"), {"encoder.views": ["graph"]})
