@@ -31,8 +31,8 @@ FILES = ("candidates.csv", "all.csv")
 _OPTIONS = ("sampler", "seed", "verify", "novel", "resume", "workers", "storage", "out")
 _MAXIMIZE = (
     "Make large. Repeatable. NAME, here and below: a computed property, an endpoint of --scorer, or what the model predicts: PROPERTY_pred, or "
-    "PROPERTY_lcb and PROPERTY_ucb, one standard deviation below and above it, PROPERTY_views, its mean over the model's views; a label that "
-    "nobody can compute goes by its own name."
+    "PROPERTY_lcb and PROPERTY_ucb, one standard deviation below and above it, PROPERTY_views, its mean over the model's views by how sure each is; "
+    "a label that nobody can compute goes by its own name."
 )
 _SCORER = (
     "An endpoint of your own: module:function, file.py:function (both with :batch for lists), program:COMMAND, http://ADDRESS, "

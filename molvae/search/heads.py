@@ -38,8 +38,9 @@ class Heads(ReportingScorer):
     """Predicted mean (NAME or NAME_pred), and the mean less (NAME_lcb) or plus (NAME_ucb) one predicted standard deviation.
 
     A lower confidence bound is what to maximise where the model may be wrong: it asks for a high prediction and for a certain one.
-    NAME_views is the mean over the codes that all views give together and each of them alone. A search finds records on which the head errs in
-    its favour; it errs less alike for codes that different encoders make, as a committee does (Krogh & Vedelsby, NIPS 1994).
+    NAME_views is the mean over the codes that all views give together and each of them alone, weighted by the inverse of the predicted variances,
+    since views know different properties well. A search finds records on which the head errs in its favour; it errs less alike for codes that
+    different encoders make, as a committee does (Krogh & Vedelsby, NIPS 1994).
 
     Attributes: ``means``, those of the names that stand for the mean, which candidates carry as their predictions anyway.
     """
@@ -68,15 +69,17 @@ class Heads(ReportingScorer):
             if batch is None:
                 continue
             mean, std = self._sampler.predict(self._sampler.modes(batch))
-            pooled = self._over_views(batch, mean) if self._pooled else mean
+            pooled = self._over_views(batch, mean, std) if self._pooled else mean
             for row, place in enumerate(places):
                 values = ((pooled if over else mean)[row, c] + w * std[row, c] for c, w, over in self._of)
                 out[part[place][0]] = tuple(float(value) for value in values)
         return out
 
-    def _over_views(self, batch: Batch, together: Tensor) -> Tensor:
-        """The mean (n, P) of the predictions from all views together, which are given, and from each alone."""
+    def _over_views(self, batch: Batch, mean: Tensor, std: Tensor) -> Tensor:
+        """Predictions (n, P) from all views together, which are given, and from each alone, weighted by the inverse of their variances."""
         sampler = self._sampler
         views = sampler.representation.views
-        alone = [sampler.predict(sampler.modes(only(batch, view)))[0] for view in views if len(views) > 1]
-        return torch.stack([together, *alone]).mean(0)
+        alone = [sampler.predict(sampler.modes(only(batch, view))) for view in views if len(views) > 1]
+        means, stds = (torch.stack(list(some)) for some in zip((mean, std), *alone, strict=True))
+        weights = stds.square().reciprocal()
+        return (weights * means).sum(0) / weights.sum(0)
