@@ -49,7 +49,11 @@ def vae(config: Config, representation: Representation[Any]) -> VAE:
     """The model that a configuration describes, with fresh weights."""
     properties = len(representation.labels.names)
     shares = Shares(config.train.low_share, config.train.low_level, config.condition.shown, config.condition.shown_coded)
-    head = PropertyHead(config.latent.width, properties, config.heads.hidden, config.heads.layers) if properties else None
+    head = (
+        PropertyHead(config.latent.summary or config.latent.width, properties, config.heads.hidden, config.heads.layers)
+        if properties
+        else None
+    )
     return VAE(
         _encoder(config, representation),
         _latent(config),
@@ -82,6 +86,7 @@ def _encoder(config: Config, representation: Representation[Any]) -> Encoder:
         reader(representation.source, representation.source_bpe) if "sequence" in e.views else None,
         GraphEncoder(graph.node_sizes, graph.edge_sizes, e.graph_hidden, e.graph_layers, e.features) if "graph" in e.views else None,
         reader(representation.target, representation.target_bpe) if "written" in e.views else None,
+        config.latent.summary,
     )
 
 

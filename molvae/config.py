@@ -58,6 +58,11 @@ class LatentConfig(_Section):
 
     kind: Literal["dial", "gaussian"] = Field("dial", description="'dial' (noise level as a setting) or 'gaussian' (plain VAE)")
     width: int = Field(64, ge=2, description="dimensions of the code")
+    summary: int = Field(
+        0,
+        ge=0,
+        description="the first of them, all that heads read, into which a string with slots is read by its pooling; 0: no such division",
+    )
     whitening: float = Field(0.02, ge=0, description="dial: weight of squared off-diagonal covariances")
 
 
@@ -218,6 +223,11 @@ def check(config: Config) -> None:
         )
     if config.decoder.slots and config.decoder.kind != "transformer":
         raise ConfigError(f"decoder.slots is set, and a {config.decoder.kind} has none; set decoder.kind = 'transformer'")
+    if config.encoder.sequence_slots != bool(config.latent.summary) or config.latent.summary >= config.latent.width:
+        raise ConfigError(
+            f"latent.summary is {config.latent.summary} of {config.latent.width} dimensions, encoder.sequence_slots {config.encoder.sequence_slots}; "
+            "wanted some dimensions, not all, with slots, and 0 without"
+        )
     if config.practice.rows and config.practice.alone and "sequence" not in config.encoder.views:
         raise ConfigError("practice.alone wants steps that read the source string alone, and encoder.views has no 'sequence'; set it to 0")
     if config.train.prior_batch + config.train.code_batch == 0:

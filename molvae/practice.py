@@ -41,6 +41,7 @@ class Relative:
 def relatives(representation: Representation[Any], texts: Sequence[str], count: int, seed: int | Sequence[int]) -> list[Relative]:
     """``count`` relatives of records drawn at random; ones that the vocabularies cannot write are left out.
 
+    A record is as likely as it is long, for what stands far behind in a string is found in long ones alone.
     Raises UsageError where the domain knows no relatives.
     """
     domain = representation.domain
@@ -48,7 +49,8 @@ def relatives(representation: Representation[Any], texts: Sequence[str], count: 
         raise UsageError(f"the {domain.name} domain makes no relatives to practise on; set practice.rows = 0")
     rng = np.random.default_rng(seed)
     found: list[Relative] = []
-    for at in rng.integers(len(texts), size=count):
+    lengths = np.array([len(text) for text in texts], np.float64)
+    for at in rng.choice(len(texts), count, p=lengths / lengths.sum()):
         try:
             record = domain.vary(domain.parse(texts[at]), rng)
             source, target = representation.reads(record), representation.writes(record)

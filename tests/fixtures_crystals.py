@@ -18,6 +18,7 @@ SMALL = {
     "encoder.features": 32,
     "encoder.graph_hidden": 16,
     "latent.width": 8,
+    "latent.summary": 4,
     "decoder.embed": 16,
     "decoder.hidden": 32,
     "decoder.layers": 2,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -23,7 +25,7 @@ from tests.domains.crystals.prototypes import PROTOTYPES
 TEXTS = [of_structure(make()).text for make in PROTOTYPES.values()]
 SMALL = {
     **{"encoder.sequence_hidden": 32, "encoder.graph_hidden": 16, "encoder.features": 32, "decoder.embed": 16, "decoder.hidden": 32},
-    **{"decoder.heads": 2, "latent.width": 8, "condition.properties": ["density"]},
+    **{"decoder.heads": 2, "latent.width": 8, "latent.summary": 4, "condition.properties": ["density"]},
 }
 
 
@@ -73,6 +75,15 @@ def test_relatives_follow_the_seed(representation: Representation[object]) -> No
     assert [one.target for one in first] == [one.target for one in again]
     assert [one.target for one in first] != [one.target for one in other]
     assert all(len(one.graph.nodes) for one in first)
+
+
+def test_long_records_have_more_relatives(representation: Representation[object]) -> None:
+    asked: list[str] = []
+    domain = replace(representation.domain, parse=lambda text: asked.append(text) or parse(text))
+    short, long = TEXTS[0], max(TEXTS, key=len)
+    relatives(replace(representation, domain=domain), [short, long], 400, 0)
+    assert len(long) > 1.3 * len(short)
+    assert asked.count(long) / len(asked) == pytest.approx(len(long) / (len(short) + len(long)), abs=0.06)
 
 
 def test_practice_lowers_its_own_loss(representation: Representation[object]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch_geometric.nn import GINEConv, global_add_pool, global_max_pool, global_mean_pool
 
 from molvae.nn.attention import attending, rounded
@@ -60,7 +61,7 @@ class SequenceTransformer(nn.Module):
 
     Places are learnt; those beyond ``PLACES`` share the last one. A layer adds nothing at the beginning, so that a trained model can be given
     more of them. slots: of width ``hidden``, for strings made of parts; each token is told its own, and what stands in each slot is read
-    beside the pooling.
+    beside the pooling, into features of its own: (B, 2 H), the pooled ones first.
     """
 
     PLACES = 512
@@ -91,12 +92,10 @@ class SequenceTransformer(nn.Module):
             x = self.layers(x, src_key_padding_mask=~real.squeeze(-1)).float()
         mean = (x * real).sum(1) / length[:, None]
         peak = x.masked_fill(~real, -torch.inf).amax(1)
-        linear, squash = self.out
-        features = linear(torch.cat([mean, peak], dim=-1))
-        if self.slots is not None:
-            features = features + self.slots.read(x, slot, real)
-        squashed: Tensor = squash(features)
-        return squashed
+        features: Tensor = self.out(torch.cat([mean, peak], dim=-1))
+        if self.slots is None:
+            return features
+        return torch.cat([features, F.silu(self.slots.read(x, slot, real))], dim=-1)
 
 
 class GraphEncoder(nn.Module):
@@ -135,12 +134,30 @@ class GraphEncoder(nn.Module):
         return features
 
 
+class DividedOpinion(nn.Module):
+    """Of a string with slots, (B, 2 H) -> (B, 2 D): the code's leading ``summary`` dimensions are read from the pooled features, the others
+    from the slots.
+
+    What all parts are together does not depend on which of them stands first, so it is not to be spelt by slots, of which each would have to
+    learn it anew; and slots alone tell the decoder the rest, so they would leave it no room in the code.
+    """
+
+    def __init__(self, features: int, width: int, summary: int) -> None:
+        super().__init__()
+        self.whole, self.parts = nn.Linear(features, 2 * summary), nn.Linear(features, 2 * (width - summary))
+
+    def forward(self, features: Tensor) -> Tensor:
+        pooled, placed = features.chunk(2, dim=-1)
+        (mean, precision), (means, precisions) = self.whole(pooled).chunk(2, dim=-1), self.parts(placed).chunk(2, dim=-1)
+        return torch.cat([mean, means, precision, precisions], dim=-1)
+
+
 class Encoder(nn.Module):
     """The views that a model reads, each with its opinion on the code: Batch -> Views.
 
     In training a record keeps one view alone with that view's probability in ``alone``, or loses it with probability ``view_dropout``, so that
     every view alone encodes too. An encoder that is added to a trained model must learn alone at first: beside trained ones its precision
-    falls to nothing before it can.
+    falls to nothing before it can. summary: see ``DividedOpinion``; for views without slots it means nothing.
     """
 
     def __init__(
@@ -152,9 +169,11 @@ class Encoder(nn.Module):
         sequence: SequenceEncoder | SequenceTransformer | None = None,
         graph: GraphEncoder | None = None,
         written: SequenceEncoder | SequenceTransformer | None = None,
+        summary: int = 0,
     ) -> None:
         super().__init__()
-        count = (sequence is not None) + (graph is not None) + (written is not None)
+        views = [view for view in (sequence, graph, written) if view is not None]
+        count = len(views)
         if count == 0:
             raise ValueError("an encoder needs at least one view: sequence, graph or written")
         self.sequence = sequence
@@ -166,7 +185,9 @@ class Encoder(nn.Module):
             raise ValueError(
                 f"alone {tuple(alone)} and view_dropout {view_dropout} for {count} views; wanted one each, adding up to 1 at most"
             )
-        self.opinions = nn.ModuleList(nn.Linear(features, 2 * width) for _ in range(count))
+        self.width = width
+        slots = [getattr(view, "slots", None) is not None for view in views]
+        self.opinions = nn.ModuleList(DividedOpinion(features, width, summary) if has else nn.Linear(features, 2 * width) for has in slots)
 
     def forward(self, batch: Batch) -> Views:
         features: list[Tensor | None] = []
@@ -181,11 +202,11 @@ class Encoder(nn.Module):
             raise ValueError("this batch has none of the views that the model reads")
         means, precisions, present = [], [], []
         for opinion, feature in zip(self.opinions, features, strict=True):
-            seen = feature is not None
-            mean, precision = opinion(some if feature is None else feature).float().chunk(2, dim=-1)
+            pair = some.new_zeros(some.shape[0], 2 * self.width) if feature is None else opinion(feature)
+            mean, precision = pair.float().chunk(2, dim=-1)
             means.append(mean)
             precisions.append(4.0 * torch.tanh(precision / 4.0))
-            present.append(torch.full((some.shape[0],), seen, dtype=torch.bool, device=some.device))
+            present.append(torch.full((some.shape[0],), feature is not None, dtype=torch.bool, device=some.device))
         mask = torch.stack(present)
         return Views(torch.stack(means), torch.stack(precisions), self._drop(mask) if self.training else mask)
 

@@ -9,12 +9,16 @@ from torch import Tensor, nn
 
 
 class PropertyHead(nn.Module):
-    """Residual network on z (B, D) -> mean (B, P), std (B, P), standardised units. ``spread`` (P,) recalibrates std after training."""
+    """Residual network on z (B, D) -> mean (B, P), std (B, P), standardised units. ``spread`` (P,) recalibrates std after training.
+
+    width: leading dimensions of z that are read.
+    """
 
     spread: Tensor
 
     def __init__(self, width: int, properties: int, hidden: int = 256, layers: int = 2) -> None:
         super().__init__()
+        self.width = width
         self.enter = nn.Linear(width, hidden)
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, 2 * hidden), nn.SiLU(), nn.Linear(2 * hidden, hidden))
@@ -24,7 +28,7 @@ class PropertyHead(nn.Module):
         self.register_buffer("spread", torch.ones(properties))
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.enter(z).float()
+        x = self.enter(z[:, : self.width]).float()
         for block in self.blocks:
             x = x + block(x).float()
         mean, raw = self.out(x).float().chunk(2, dim=-1)

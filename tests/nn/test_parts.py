@@ -82,14 +82,18 @@ def reader_of(slots: bool) -> SequenceTransformer:
     return reader
 
 
-@pytest.mark.parametrize("make", [lambda: SequenceEncoder(11, 8, 6, 5).eval(), lambda: reader_of(False), lambda: reader_of(True)])
-def test_sequence_encoders_ignore_padding(make: Callable[[], nn.Module]) -> None:
+MAKERS = [(lambda: SequenceEncoder(11, 8, 6, 5).eval(), 5), (lambda: reader_of(False), 5), (lambda: reader_of(True), 10)]
+
+
+@pytest.mark.parametrize(("make", "features"), MAKERS)
+def test_sequence_encoders_ignore_padding(make: Callable[[], nn.Module], features: int) -> None:
     torch.manual_seed(0)
     encoder = make()
     tokens = torch.randint(3, 11, (2, 4))
     short = encoder(TokenBatch(tokens, torch.tensor([4, 2])))
     long = encoder(TokenBatch(torch.cat([tokens, torch.full((2, 3), 7)], 1), torch.tensor([4, 2])))
-    assert len(short.unique()) == 10
+    assert short.shape == (2, features)
+    assert len(short.unique()) == 2 * features
     torch.testing.assert_close(short, long)
 
 
@@ -278,6 +282,13 @@ def test_heads_learn_mean_and_spread_and_ignore_unknown_labels():
     mean, std = head(z)
     assert float((mean[:, 0] - z[:, 0]).abs().mean()) < 0.08
     assert float(std[:, 0].mean()) == pytest.approx(0.3, abs=0.05)
+
+
+def test_heads_read_the_leading_dimensions_alone():
+    torch.manual_seed(0)
+    head, z = PropertyHead(3, 2, 32, 1), torch.randn(6, 5)
+    torch.testing.assert_close(head(z), head(torch.cat([z[:, :3], torch.randn(6, 2)], 1)))
+    assert not torch.equal(head(z)[0], head(z + 1.0)[0])
 
 
 def test_exemplars_near_the_target_are_chosen_and_noised():

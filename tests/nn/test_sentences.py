@@ -16,10 +16,10 @@ from molvae.domains.crystals.structure import of_structure
 from molvae.errors import ConfigError
 from molvae.nn.attention import MOST, attending, rounded
 from molvae.nn.decoders import Context
-from molvae.nn.encoders import GraphEncoder, SequenceTransformer
+from molvae.nn.encoders import Encoder, GraphEncoder, SequenceTransformer
 from molvae.nn.slots import NARROW, PARTS, PLACES, SLOTS, ReadSlots, Slots, Told, WriteSlots
 from molvae.nn.transformer import Block, TransformerDecoder
-from molvae.records import GraphArrays, TokenBatch
+from molvae.records import Batch, GraphArrays, TokenBatch
 from molvae.representation import Labels, Representation
 from molvae.tokens import SymbolBPE
 from tests.domains.crystals.prototypes import PROTOTYPES
@@ -102,8 +102,8 @@ def test_strings_without_parts_refuse_them() -> None:
     bpe = SymbolBPE(["[C]"], ())
     representation = Representation(domain, view, bpe, view, bpe, Labels(("logp",), {}), ("sequence",))
     values = {"encoder.views": ["sequence"], "encoder.sequence_kind": "transformer", "condition.properties": ["logp"]}
-    for wish in ("encoder.sequence_slots", "decoder.slots"):
-        config = override(build.usual("molecules"), {**values, "decoder.kind": "transformer", wish: True})
+    for wish in ({"encoder.sequence_slots": True, "latent.summary": 8}, {"decoder.slots": True}):
+        config = override(build.usual("molecules"), {**values, "decoder.kind": "transformer", **wish})
         with pytest.raises(ConfigError, match="'selfies' is not made of parts"):
             build.vae(config, representation)
 
@@ -142,6 +142,33 @@ def test_widths_that_recur_where_a_processor_trains_in_bfloat16() -> None:
         assert [width(size) for size in (1, 5, 8, 64, 65, 97)] == [8, 8, 8, 64, 96, 128]
         with torch.no_grad():
             assert width(5) == 5
+
+
+def test_what_is_read_by_slots_leaves_the_summary_alone() -> None:
+    torch.manual_seed(0)
+    reader = SequenceTransformer(8, 8, 5, 1, 2, ReadSlots(BEGINS, 8, 5))
+    graph = GraphEncoder((3,), (2,), 8, 2, 5)
+    encoder = Encoder(6, 5, 0.0, (0.3, 0.3), reader, graph, summary=2).eval()
+    tokens = TokenBatch(torch.tensor([[4, 3, 5, 7, 6], [5, 3, 4, 3, 3]]), torch.tensor([5, 5]))
+    batch = Batch(size=2, coded=2, source=tokens, graph=None, target=None, labels=torch.zeros(2, 0))
+    before = encoder(batch)
+    assert before.mean.shape == (2, 2, 6)
+    assert before.present.tolist() == [[True] * 2, [False] * 2]
+    nn.init.normal_(reader.slots.out.weight)
+    after = encoder(batch)
+    for one, other in ((before.mean, after.mean), (before.log_precision, after.log_precision)):
+        torch.testing.assert_close(one[0, :, :2], other[0, :, :2])
+        assert not (one[0, :, 2:] == other[0, :, 2:]).any()
+    nn.init.normal_(reader.out[0].weight)
+    last = encoder(batch)
+    assert not (last.mean[0, :, :2] == after.mean[0, :, :2]).any()
+    torch.testing.assert_close(last.mean[0, :, 2:], after.mean[0, :, 2:])
+
+
+@pytest.mark.parametrize(("slots", "summary"), [(True, 0), (False, 32), (True, 128)])
+def test_slots_and_a_summary_come_together(slots: bool, summary: int) -> None:
+    with pytest.raises(ConfigError, match=f"latent.summary is {summary} of 128 dimensions, encoder.sequence_slots {slots}"):
+        override(build.usual("crystals"), {"encoder.sequence_slots": slots, "latent.summary": summary})
 
 
 @pytest.mark.parametrize("slots", [False, True])
