@@ -153,8 +153,9 @@ def cover(model: Model, texts: Sequence[str], options: argparse.Namespace) -> Fo
     drawn = read(model.sample(options.fingerprinted, seed=options.seed, unique=False))
     true = read(texts)
     found = coverage(fingerprints(drawn, scaler()), fingerprints(true, scaler()), SETTINGS[options.data])
+    of = f"{len(drawn)} draws, {len(true)} held-out crystals (published: 10,000 and a test split)"
     rows = [
-        Row(f"draws, {name}, {options.data}, %", 100 * value, f"{len(drawn)} draws; {beside('generation', options.data, name)}", 2)
+        Row(f"draws, {name}, {options.data}, %", 100 * value, f"{of}; {beside('generation', options.data, name)}", 2)
         for name, value in (("COV-R", found.recall), ("COV-P", found.precision))
     ]
     return {"drawn": len(drawn), "coverage": asdict(found)}, rows
