@@ -3,7 +3,8 @@
 All on rows that training never saw, grouped by reduced formula. A held-out crystal is taken as its Wyckoff text says it, whose round trip
 ``benchmarks/crystal_representation.py`` measures. Property optimisation follows CDVAE's protocol: 100 held-out starts, ten crystals for each,
 the best of them judged by CDVAE's own property net; where CDVAE follows the gradient of its predictor, here Optuna searches around the start
-by the model's own head, for ten different compositions, so the net is never asked during the search. Needs the wheels of the property nets
+by the model's own head, for ten different compositions that the model finds no less plausible than nine of ten training crystals, so the net is
+never asked during the search. Needs the wheels of the property nets
 (fetched by pip or from $MOLVAE_WHEELS).
 """
 
@@ -41,6 +42,7 @@ from molvae.domains.crystals import Crystal
 from molvae.domains.crystals.structure import parse as crystal
 from molvae.objectives import Objective
 from molvae.sample import BATCH
+from molvae.search.density import Density
 
 Found = tuple[dict[str, Any], list[Row]]
 KS = (1, 20)  # candidates of a composition
@@ -164,8 +166,9 @@ def cover(model: Model, texts: Sequence[str], options: argparse.Namespace) -> Fo
 def optimise(model: Model, texts: Sequence[str], options: argparse.Namespace) -> Found:
     """CDVAE's property optimisation, with Optuna in the loop. Each start is kept in the working folder when it is done."""
     endpoint = SETTINGS[options.data].label + options.endpoint
-    objective, starts = Objective.of(minimize=endpoint), texts[: options.starts]
-    name = f"{model.name}-{weights_hash(model)}-{endpoint}-budget{options.budget}-seed{options.seed}.jsonl"
+    least = _common(model, options)
+    objective, starts = Objective.of(minimize=endpoint, constraint=f"log_density>={least:.2f}"), texts[: options.starts]
+    name = f"{model.name}-{weights_hash(model)}-{endpoint}-least{least:.2f}-budget{options.budget}-seed{options.seed}.jsonl"
     kept = Journal(options.folder / name, starts)
     for at in kept.left:
         # One crystal of each composition: the head errs alike on all of a composition, so ten of one are one guess.
@@ -177,7 +180,17 @@ def optimise(model: Model, texts: Sequence[str], options: argparse.Namespace) ->
         Row(f"property optimisation, {name}, {options.data}", rate, beside("optimisation", options.data, name))
         for name, rate in rates.items()
     ]
-    return {"starts": len(proposed), "budget": options.budget, "endpoint": endpoint, "rates": dict(rates)}, rows
+    payload = {"starts": len(proposed), "budget": options.budget, "endpoint": endpoint, "least_log_density": least}
+    return {**payload, "rates": dict(rates)}, rows
+
+
+def _common(model: Model, options: argparse.Namespace) -> float:
+    """The log-density that but a share ``options.rare`` of the training data falls short of: beyond it heads were never shown to be right."""
+    store = Store.open(options.store)
+    rows = store.rows("train")
+    some = np.sort(np.random.default_rng(0).choice(rows, min(1000, len(rows)), replace=False))
+    found = Density(model.sampler)(store.texts("text", some))
+    return float(np.nanquantile(np.array(found)[:, 0], options.rare))
 
 
 def constrain(model: Model, texts: Sequence[str], options: argparse.Namespace) -> Found:
@@ -259,6 +272,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--budget", type=int, default=200, help="crystals that the head judges for each start (default 200)")
     words = "suffix of the endpoint that is searched by: none for the head's mean (default _views)"
     parser.add_argument("--endpoint", default="_views", choices=("", "_views", "_ucb"), help=words)
+    words = "share of the training data that may be less plausible than what it proposes (default .1)"
+    parser.add_argument("--rare", type=float, default=0.1, help=words)
     words = "where the optimisation keeps what it has finished (default runs/optimise)"
     parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "optimise", help=words)
     parser.add_argument("--fingerprinted", type=int, default=2000, help="draws for the coverage (default 2000)")

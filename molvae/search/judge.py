@@ -10,7 +10,8 @@ from molvae.errors import UsageError
 from molvae.objectives import Objective
 from molvae.objectives.terms import Bounds
 from molvae.sample import BATCH, Sampler
-from molvae.scorers import Guarded
+from molvae.scorers import Guarded, ReportingScorer
+from molvae.search.density import COLUMN, Density
 from molvae.search.heads import SUFFIXES, Heads, offered
 from molvae.search.outcome import NO_SCORE, Evaluation
 from molvae.search.pending import Pending
@@ -24,7 +25,7 @@ class Judge:
     domain; ``means``, those that are predicted means.
 
     Raises UnknownName, UsageError for an objective that these endpoints cannot serve, for an endpoint of two scorers, and for a scorer's
-    that is called like a prediction (NAME_pred, NAME_lcb, NAME_ucb, NAME_views).
+    that is called like a prediction (NAME_pred, NAME_lcb, NAME_ucb, NAME_views) or like the model's density (log_density).
     """
 
     def __init__(
@@ -36,18 +37,19 @@ class Judge:
         pending: Pending | None = None,
     ) -> None:
         self.domain, self.scorers, self._pending = sampler.representation.domain, tuple(scorers), pending
-        provided, predicted = [name for scorer in scorers for name in scorer.names], offered(sampler)
+        provided, predicted = [name for scorer in scorers for name in scorer.names], [*offered(sampler), COLUMN]
         if twice := sorted({name for name in provided if provided.count(name) > 1}):
             raise UsageError(f"the endpoint {twice[0]} comes from two scorers; name one of them otherwise, as NAME=module:function")
-        if taken := [name for name in provided if name in predicted and name.endswith(tuple(SUFFIXES))]:
+        if taken := [name for name in provided if name in predicted and name.endswith((*SUFFIXES, COLUMN))]:
             raise UsageError(f"the endpoint {taken[0]} is the model's own prediction; name the scorer's otherwise, as NAME=module:function")
         self.bound = objective.bind(self.domain, endpoints=[*provided, *predicted], usual=usual)
         left = [name for name in self.bound.names if name not in provided]
         self.computed = [name for name in left if name in self.domain.properties]
-        own = [name for name in left if name not in self.domain.properties]
+        own = [name for name in left if name not in self.domain.properties and name != COLUMN]
         heads = [Heads(sampler, own)] if own else []
         self.means = frozenset(name for one in heads for name in one.means)
-        self._sources = [*self.scorers, *(Guarded(one, workers=0, batch=BATCH) for one in heads)]
+        models: list[ReportingScorer] = [*heads, *([Density(sampler)] if COLUMN in left else [])]
+        self._sources = [*self.scorers, *(Guarded(one, workers=0, batch=BATCH) for one in models)]
 
     def __call__(self, texts: Sequence[str]) -> list[Evaluation]:
         """One evaluation for each text; what could not be scored has the score NaN."""
