@@ -265,10 +265,10 @@ class Model:
         objective: ``Objective.of(maximize="qed", constraint="tpsa<=90")``. It can name what the domain computes, what scorers provide
         (objects, texts such as "my_module:score" for ``molvae.scorers.of``, or Python functions; beside those that the objective names), and
         what the model predicts: "logp_pred", "logp_lcb" and "logp_ucb", one standard deviation below and above, "logp_views", the mean over
-        its views by how sure each is, and labels that the domain cannot compute by their bare name. Settings of scorers: see ``Scoring``;
-        trust: unpickle the files of "sklearn:FILE", whose models get the domain's features. options: the fields of ``molvae.search.plan.Plan``,
-        such as workers (search processes; a script that asks for several needs ``if __name__ == "__main__":``), sampler, seed, out, resume,
-        seeds. Raises UsageError, UnknownName, InvalidRecord for a seed.
+        its views by how sure each is, "log_density", how plausible the model finds a record (nats), and labels that the domain cannot compute
+        by their bare name. Settings of scorers: see ``Scoring``; trust: unpickle the files of "sklearn:FILE", whose models get the domain's
+        features. options: the fields of ``molvae.search.plan.Plan``, such as workers (search processes; a script that asks for several needs
+        ``if __name__ == "__main__":``), sampler, seed, out, resume, seeds. Raises UsageError, UnknownName, InvalidRecord for a seed.
         """
         made = partial(of, trust=trust, domain=self.domain)
         known = tuple(s if isinstance(s, ReportingScorer | Guarded) else made(s) for s in (*objective.scorers, *scorers))

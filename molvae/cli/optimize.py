@@ -32,7 +32,7 @@ _OPTIONS = ("sampler", "seed", "verify", "novel", "resume", "workers", "storage"
 _MAXIMIZE = (
     "Make large. Repeatable. NAME, here and below: a computed property, an endpoint of --scorer, or what the model predicts: PROPERTY_pred, or "
     "PROPERTY_lcb and PROPERTY_ucb, one standard deviation below and above it, PROPERTY_views, its mean over the model's views by how sure each is; "
-    "a label that nobody can compute goes by its own name."
+    "a label that nobody can compute goes by its own name; log_density, how plausible the model finds a record."
 )
 _SCORER = (
     "An endpoint of your own: module:function, file.py:function (both with :batch for lists), program:COMMAND, http://ADDRESS, "

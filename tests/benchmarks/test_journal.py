@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks import crystal_model
 from benchmarks.support.journal import Journal, weights_hash
+from molvae.objectives import Objective
 
 
 def test_what_is_kept_is_not_left(tmp_path: Path) -> None:
@@ -55,7 +56,8 @@ class FakeModel:
         self.name, self.path, self.most, self.seeds = "fake", path, most, list[int]()
         (path / "weights.safetensors").write_bytes(b"weights")
 
-    def optimize(self, objective: object, *, seeds: tuple[str], seed: int, **others: Any) -> SimpleNamespace:
+    def optimize(self, objective: Objective, *, seeds: tuple[str], seed: int, **others: Any) -> SimpleNamespace:
+        assert set(objective.names) == {"heat_ref_views", "log_density"}
         if self.most == 0:
             raise KeyboardInterrupt
         self.most -= 1
@@ -75,6 +77,7 @@ class FakeNet:
 
 def test_property_optimisation_goes_on_where_it_was_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(crystal_model, "PropertyNet", FakeNet)
+    monkeypatch.setattr(crystal_model, "_common", lambda model, options: -7.125)
     texts = ["sg221@aSr@bTi@cO|20.11", "sg221@aBa@bTi@cO|20.11", "sg225@aNa@bCl|22.00"]
     options = Namespace(data="perov_5", starts=2, budget=20, seed=4, endpoint="_views", folder=tmp_path)
     with pytest.raises(KeyboardInterrupt):
@@ -82,7 +85,8 @@ def test_property_optimisation_goes_on_where_it_was_stopped(monkeypatch: pytest.
     model = FakeModel(tmp_path)
     payload, rows = crystal_model.optimise(model, texts, options)
     assert model.seeds == [5]
-    assert payload == {"starts": 2, "budget": 20, "endpoint": "heat_ref_views", "rates": {"SR5": 1.0, "SR10": 1.0, "SR15": 1.0}}
+    rates = {"SR5": 1.0, "SR10": 1.0, "SR15": 1.0}
+    assert payload == {"starts": 2, "budget": 20, "endpoint": "heat_ref_views", "least_log_density": -7.125, "rates": rates}
     assert [row.value for row in rows] == [1.0] * 3
     before = weights_hash(model)  # type: ignore[arg-type]
     (tmp_path / "weights.safetensors").write_bytes(b"other weights")
