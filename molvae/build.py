@@ -49,11 +49,8 @@ def vae(config: Config, representation: Representation[Any]) -> VAE:
     """The model that a configuration describes, with fresh weights."""
     properties = len(representation.labels.names)
     shares = Shares(config.train.low_share, config.train.low_level, config.condition.shown, config.condition.shown_coded)
-    head = (
-        PropertyHead(config.latent.summary or config.latent.width, properties, config.heads.hidden, config.heads.layers)
-        if properties
-        else None
-    )
+    read = config.latent.summary or config.latent.width
+    head = PropertyHead(read, properties, config.heads.hidden, config.heads.layers) if properties else None
     return VAE(
         _encoder(config, representation),
         _latent(config),

@@ -39,12 +39,16 @@ def ranked(model: VAE, representation: Representation[Any], candidates: Sequence
 
 
 def log_density(model: VAE, representation: Representation[Any], texts: Sequence[str], targets: Tensor) -> list[float]:
-    """log p(x | targets) of each text in nats, with the leeway of the decoder's string; NaN for what it cannot write."""
+    """``density_of`` the records of these texts. Raises InvalidRecord."""
+    return density_of(model, representation, [representation.domain.parse(text) for text in texts], targets)
+
+
+def density_of(model: VAE, representation: Representation[Any], records: Sequence[Any], targets: Tensor) -> list[float]:
+    """log p(x | targets) of each record in nats, with the leeway of the decoder's string; NaN for what it cannot write."""
     leeway = representation.target.leeway or (lambda string: 0.0)
-    found = [math.nan] * len(texts)
+    found = [math.nan] * len(records)
     rows: dict[int, list[int]] = {}
-    for place, text in enumerate(texts):
-        record = representation.domain.parse(text)
+    for place, record in enumerate(records):
         try:
             rows[place] = representation.writes(record)
         except InvalidRecord:

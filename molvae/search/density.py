@@ -8,38 +8,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
-from molvae.errors import InvalidRecord
-from molvae.rank import COLUMN, log_density
+from molvae.rank import COLUMN, density_of
 from molvae.sample import Sampler
-from molvae.scorers import Failure, Outcome, ReportingScorer
+from molvae.scorers import Failure, Outcome
+from molvae.search.parsing import RecordScorer
 
 __all__ = ["COLUMN", "Density"]
 
 
-class Density(ReportingScorer):
+class Density(RecordScorer):
     """The endpoint ``log_density``: log p(x) in nats at noise level 1, without targets; see ``molvae.rank``."""
 
     def __init__(self, sampler: Sampler) -> None:
-        super().__init__((COLUMN,))
-        self._sampler = sampler
+        super().__init__(sampler, (COLUMN,))
 
-    def attempt(self, texts: Sequence[str]) -> list[Outcome]:
-        """Values for the texts that the model can write."""
-        out: list[Outcome] = [Failure("no density", "the model's vocabulary lacks one of its symbols")] * len(texts)
-        parsed: list[int] = []
-        for place, text in enumerate(texts):
-            try:
-                self._sampler.representation.domain.parse(text)
-            except InvalidRecord as error:
-                out[place] = Failure("not a record", error.why)
-            else:
-                parsed.append(place)
-        unset = torch.full((len(self._sampler.representation.labels.names),), torch.nan)
-        found = log_density(self._sampler.model, self._sampler.representation, [texts[place] for place in parsed], unset)
-        for place, value in zip(parsed, found, strict=True):
-            if math.isfinite(value):
-                out[place] = (value,)
-        return out
+    def judge(self, records: Sequence[Any]) -> list[Outcome]:
+        """Values for the records that the model can write."""
+        representation = self._sampler.representation
+        unset = torch.full((len(representation.labels.names),), torch.nan)
+        found = density_of(self._sampler.model, representation, records, unset)
+        failure = Failure("no density", "the model's vocabulary lacks one of its symbols")
+        return [(value,) if math.isfinite(value) else failure for value in found]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from molvae.errors import InvalidRecord
 from molvae.records import Batch
 from molvae.representation import only
 from molvae.sample import BATCH, Sampler
-from molvae.scorers import Failure, Outcome, ReportingScorer
+from molvae.scorers import Failure, Outcome
+from molvae.search.parsing import RecordScorer
 
 VIEWS = "_views"
 # Of an endpoint's name, and how many predicted standard deviations its value lies from the predicted mean.
@@ -34,7 +35,7 @@ def offered(sampler: Sampler) -> list[str]:
     return bare + [name + suffix for name in labels for suffix in SUFFIXES]
 
 
-class Heads(ReportingScorer):
+class Heads(RecordScorer):
     """Predicted mean (NAME or NAME_pred), and the mean less (NAME_lcb) or plus (NAME_ucb) one predicted standard deviation.
 
     A lower confidence bound is what to maximise where the model may be wrong: it asks for a high prediction and for a certain one.
@@ -46,33 +47,25 @@ class Heads(ReportingScorer):
     """
 
     def __init__(self, sampler: Sampler, names: Sequence[str]) -> None:
-        super().__init__(names)
+        super().__init__(sampler, names)
         labels = sampler.representation.labels.names
-        self._sampler = sampler
         parts = [split(name, labels) for name in names]
         self._of = [(labels.index(label), SUFFIXES.get(suffix, 0.0), suffix == VIEWS) for label, suffix in parts]
         self.means = [name for name, (_, away, pooled) in zip(names, self._of, strict=True) if not away and not pooled]
         self._pooled = any(pooled for _, _, pooled in self._of)
 
-    def attempt(self, texts: Sequence[str]) -> list[Outcome]:
-        """Values for the texts that have a code."""
-        out: list[Outcome] = [Failure("no code", "the model's vocabulary lacks one of its symbols")] * len(texts)
-        parsed: list[tuple[int, object]] = []
-        for place, text in enumerate(texts):
-            try:
-                parsed.append((place, self._sampler.representation.domain.parse(text)))
-            except InvalidRecord as error:
-                out[place] = Failure("not a record", error.why)
-        for start in range(0, len(parsed), BATCH):
-            part = parsed[start : start + BATCH]
-            batch, places = self._sampler.representation.able([record for _, record in part])
+    def judge(self, records: Sequence[Any]) -> list[Outcome]:
+        """Values for the records that have a code."""
+        out: list[Outcome] = [Failure("no code", "the model's vocabulary lacks one of its symbols")] * len(records)
+        for start in range(0, len(records), BATCH):
+            batch, places = self._sampler.representation.able(records[start : start + BATCH])
             if batch is None:
                 continue
             mean, std = self._sampler.predict(self._sampler.modes(batch))
             pooled = self._over_views(batch, mean, std) if self._pooled else mean
             for row, place in enumerate(places):
                 values = ((pooled if over else mean)[row, c] + w * std[row, c] for c, w, over in self._of)
-                out[part[place][0]] = tuple(float(value) for value in values)
+                out[start + place] = tuple(float(value) for value in values)
         return out
 
     def _over_views(self, batch: Batch, mean: Tensor, std: Tensor) -> Tensor:
