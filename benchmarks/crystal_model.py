@@ -96,13 +96,19 @@ def generate(model: Model, texts: Sequence[str], options: argparse.Namespace) ->
     payload: dict[str, Any] = {"drawn": len(drawn), "ended": len(crystals), "passed": len(passed)}
     payload |= {"per_second": len(drawn) / seconds, "temperature": options.temperature}
     rows: list[Row] = []
-    for name, some, of in (("draws", crystals, len(drawn)), ("draws that pass the checks", passed, len(passed))):
+    draws = _draws(options)
+    for name, some, of in ((draws, crystals, len(drawn)), (f"{draws} that pass the checks", passed, len(passed))):
         payload[name], more = _population(model, name, some, of, reference, net, options.data)
         rows += more
     checks = ", ".join(check.name for check in model.validator.checks)
-    rows.append(Row(f"share of draws that pass the checks, {options.data}, %", 100 * len(passed) / len(drawn), checks, 1))
+    rows.append(Row(f"share of {draws} that pass the checks, {options.data}, %", 100 * len(passed) / len(drawn), checks, 1))
     rows.append(Row(f"crystals drawn a second, {options.threads} thread(s), {options.data}", payload["per_second"], digits=0))
     return payload, rows
+
+
+def _draws(options: argparse.Namespace) -> str:
+    """What draws of the prior are called in rows."""
+    return "draws" if options.temperature == 1 else f"draws at temperature {options.temperature:g}"
 
 
 def raw(model: Model, count: int, seed: int, temperature: float) -> list[Crystal | None]:
@@ -152,15 +158,15 @@ def _population(
 
 def cover(model: Model, texts: Sequence[str], options: argparse.Namespace) -> Found:
     """CDVAE's coverage between draws of the prior and the held-out crystals. Needs the extra ``crystalbench``."""
-    drawn = read(model.sample(options.fingerprinted, seed=options.seed, unique=False))
+    drawn = read(model.sample(options.fingerprinted, temperature=options.temperature, seed=options.seed, unique=False))
     true = read(texts)
     found = coverage(fingerprints(drawn, scaler()), fingerprints(true, scaler()), SETTINGS[options.data])
     of = f"{len(drawn)} draws, {len(true)} held-out crystals (published: 10,000 and a test split)"
     rows = [
-        Row(f"draws, {name}, {options.data}, %", 100 * value, f"{of}; {beside('generation', options.data, name)}", 2)
+        Row(f"{_draws(options)}, {name}, {options.data}, %", 100 * value, f"{of}; {beside('generation', options.data, name)}", 2)
         for name, value in (("COV-R", found.recall), ("COV-P", found.precision))
     ]
-    return {"drawn": len(drawn), "coverage": asdict(found)}, rows
+    return {"drawn": len(drawn), "temperature": options.temperature, "coverage": asdict(found)}, rows
 
 
 def optimise(model: Model, texts: Sequence[str], options: argparse.Namespace) -> Found:

@@ -186,17 +186,16 @@ class Encoder(nn.Module):
                 f"alone {tuple(alone)} and view_dropout {view_dropout} for {count} views; wanted one each, adding up to 1 at most"
             )
         self.width = width
-        slots = [getattr(view, "slots", None) is not None for view in views]
-        self.opinions = nn.ModuleList(DividedOpinion(features, width, summary) if has else nn.Linear(features, 2 * width) for has in slots)
+        self.opinions = nn.ModuleList(
+            DividedOpinion(features, width, summary)
+            if isinstance(view, SequenceTransformer) and view.slots is not None
+            else nn.Linear(features, 2 * width)
+            for view in views
+        )
 
     def forward(self, batch: Batch) -> Views:
-        features: list[Tensor | None] = []
-        if self.sequence is not None:
-            features.append(None if batch.source is None else self.sequence(batch.source))
-        if self.graph is not None:
-            features.append(None if batch.graph is None else self.graph(batch.graph))
-        if self.written is not None:
-            features.append(None if batch.written is None else self.written(batch.written))
+        inputs = ((self.sequence, batch.source), (self.graph, batch.graph), (self.written, batch.written))
+        features = [None if given is None else view(given) for view, given in inputs if view is not None]
         some = next((f for f in features if f is not None), None)
         if some is None:
             raise ValueError("this batch has none of the views that the model reads")
