@@ -71,6 +71,9 @@ SOURCES: dict[str, Callable[[Model, Sequence[Crystal], int, int], list[str]]] = 
     "training": of_training,
 }
 
+CONTROLS = ("decorations", "training")
+"""Sources that are the same for every model."""
+
 
 def rows_of(found: dict[str, dict[str, Any]], reference: str) -> list[Row]:
     """Lines of the table, the model's and the controls' beside one another."""
@@ -114,10 +117,11 @@ def main(arguments: list[str]) -> None:
     model, store = molvae.load(options.model), Store.open(options.store)
     reference = Reference.open(str(options.reference))
     options.folder.mkdir(parents=True, exist_ok=True)
+    of = f"{model.name}-{weights_hash(model)}-"
     known: list[Crystal] = []
     found: dict[str, dict[str, Any]] = {}
     for name, count in zip(names, [*options.count, *options.count[-1:] * len(names)], strict=False):
-        path = options.folder / f"{model.name}-{weights_hash(model)}-{name}-{options.reference.stem}-{count}-seed{options.seed}.json"
+        path = options.folder / f"{'' if name in CONTROLS else of}{name}-{options.reference.stem}-{count}-seed{options.seed}.json"
         if not path.exists():
             known = known or [parse(text) for text in store.texts("text", store.rows("train"))]
             texts = SOURCES[name](model, known, count, options.seed)
