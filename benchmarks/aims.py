@@ -78,7 +78,7 @@ AIMS = (
         "reconstruction, match, carbon_24, checked search of 256 draws, %",
         60,
         True,
-        "50 minutes on 692 different crystals of its validation split, from mp20's weights (recipe carbon24-1), which it learns by heart",
+        "70 minutes on 692 different crystals of its validation split and relatives of theirs, from mp20's weights (recipe carbon24-2)",
     ),
     Aim("crystal_mp20", "reconstruction, match, mp_20, checked search of 256 draws, %", 60, True, ""),
     Aim(
