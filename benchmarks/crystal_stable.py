@@ -72,7 +72,7 @@ SOURCES: dict[str, Callable[[Model, Sequence[Crystal], int, int], list[str]]] = 
 }
 
 CONTROLS = ("decorations", "training")
-"""Sources that are the same for every model."""
+"""Sources that come from the data set alone."""
 
 
 def rows_of(found: dict[str, dict[str, Any]], reference: str) -> list[Row]:
@@ -117,11 +117,12 @@ def main(arguments: list[str]) -> None:
     model, store = molvae.load(options.model), Store.open(options.store)
     reference = Reference.open(str(options.reference))
     options.folder.mkdir(parents=True, exist_ok=True)
-    of = f"{model.name}-{weights_hash(model)}-"
+    of_data, of_weights = f"data-{store.fingerprint[:8]}", f"{model.name}-{weights_hash(model)}"
     known: list[Crystal] = []
     found: dict[str, dict[str, Any]] = {}
     for name, count in zip(names, [*options.count, *options.count[-1:] * len(names)], strict=False):
-        path = options.folder / f"{'' if name in CONTROLS else of}{name}-{options.reference.stem}-{count}-seed{options.seed}.json"
+        of = of_data if name in CONTROLS else of_weights
+        path = options.folder / f"{of}-{name}-{options.reference.stem}-{count}-seed{options.seed}.json"
         if not path.exists():
             known = known or [parse(text) for text in store.texts("text", store.rows("train"))]
             texts = SOURCES[name](model, known, count, options.seed)
