@@ -113,7 +113,9 @@ class HeadConfig(_Section):
 
     hidden: int = Field(192, ge=8, description="width")
     layers: int = Field(2, ge=1, description="residual blocks")
-    weight: float = Field(1.0, ge=0, description="weight of the heads' loss")
+    weight: float = Field(
+        1.0, ge=0, description="weight of the heads' loss, half of it from the code of all views and half from those of each view alone"
+    )
 
 
 class SteerConfig(_Section):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from molvae.nn.condition import Condition
 from molvae.nn.decoders import Context, Decoder, Drawn
-from molvae.nn.encoders import Encoder
+from molvae.nn.encoders import Encoder, Views
 from molvae.nn.heads import PropertyHead
 from molvae.nn.latents import Latent
 from molvae.nn.masks import PrefixMask
@@ -83,7 +83,10 @@ class VAE(nn.Module):
 
     def encode(self, batch: Batch, level: Tensor | float = 0.0) -> Code:
         """Code of the batch's first ``coded`` records at the level, (B,) or a number."""
-        code: Code = self.latent(self.encoder(batch), self._levels(level, batch.coded))
+        return self._code(self.encoder(batch), level)
+
+    def _code(self, views: Views, level: Tensor | float) -> Code:
+        code: Code = self.latent(views, self._levels(level, views.mean.shape[1]))
         return code
 
     def context(self, z: Tensor, level: Tensor | float, targets: Tensor | None = None) -> Context:
@@ -148,11 +151,12 @@ class VAE(nn.Module):
             raise ValueError("training needs target sequences in the batch")
         coded = batch.coded
         level = torch.ones(batch.size, device=self.device)
-        code: Code | None = None
+        views, code = None, None
         z = torch.randn(batch.size, self.latent.width, device=self.device)
         if coded:
             level = torch.cat([self._draw_levels(coded), level[coded:]])
-            code = self.encode(batch, level[:coded])
+            views = self.encoder(batch)
+            code = self._code(views, level[:coded])
             z = torch.cat([code.z, z[coded:]])
         targets = self._show(batch.labels, coded)
         nll = self.decoder.nll(self.context(z, level, targets), batch.target)
@@ -160,24 +164,35 @@ class VAE(nn.Module):
         parts = {"nll": total.detach()}
         if coded < batch.size:
             parts["nll_prior"] = nll[coded:].mean().detach()
-        if code is not None:
-            total, more = self._code_terms(total, code, z, batch, nll[:coded], progress)
+        if views is not None and code is not None:
+            total, more = self._code_terms(total, code, nll[:coded], progress)
             parts |= more
+            if self.head is not None:
+                head = self._head_loss(self.head, views, code, batch.labels[:coded])
+                total = total + self.head_weight * head
+                parts["head"] = head.detach()
         parts["total"] = total.detach()
         return total, parts
 
-    def _code_terms(
-        self, total: Tensor, code: Code, z: Tensor, batch: Batch, nll: Tensor, progress: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        coded = batch.coded
+    def _code_terms(self, total: Tensor, code: Code, nll: Tensor, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
         rate = self.regulariser(code, torch.randn_like(code.z), progress)
         total = total + rate + code.aux
         parts = {"nll_code": nll.mean().detach(), "rate": code.rate.mean().detach(), "aux": (code.aux + rate).detach()}
-        if self.head is not None:
-            head = self.head.loss(code.mode, batch.labels[:coded])
-            total = total + self.head_weight * head
-            parts["head"] = head.detach()
         return total, parts
+
+    def _head_loss(self, head: PropertyHead, views: Views, code: Code, labels: Tensor) -> Tensor:
+        """Half from the code of all views, half from those of each alone; (). From all, the view that learns labels by heart first hides them
+        from the others, though another may know them better, as graphs know energies."""
+        loss = head.loss(code.mode, labels)
+        if len(views.mean) < 2:
+            return loss
+        alone = []
+        with self.latent.steady():  # the code is that of all views
+            for mean, precision, present in zip(views.mean, views.log_precision, views.present, strict=True):
+                if bool(present.any()):  # else none was in the batch; one that a record lost in training was read all the same
+                    one = Views(mean[None], precision[None], torch.ones_like(present)[None])
+                    alone.append(head.loss(self._code(one, 0.0).mode, labels))
+        return 0.5 * loss + 0.5 * torch.stack(alone).mean()
 
     def _draw_levels(self, count: int) -> Tensor:
         u = torch.rand(count, device=self.device)

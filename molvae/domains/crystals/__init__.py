@@ -24,6 +24,7 @@ SETTINGS: dict[str, Any] = {
     "encoder.graph_layers": 3,
     "latent.width": 128,
     "latent.summary": 32,
+    "heads.weight": 40.0,
     "decoder.kind": "transformer",
     "decoder.embed": 96,
     "decoder.hidden": 160,

@@ -19,6 +19,8 @@ MOVED, FRESH = 0.4, 0.3
 """Probabilities that the free coordinates change by a small step each, and that they are drawn anew, anywhere in the cell."""
 ELSEWHERE = 0.2
 """Probability that the orbits are put on other letters, in another space group of the same crystal system."""
+COUNTED = 0.3
+"""Probability that an orbit is left out, or that one stands there again with other coordinates: how many there are is to be read, not known."""
 REACH = 60
 """Standard deviation of a coordinate's or a lattice parameter's step."""
 
@@ -31,6 +33,8 @@ def vary(crystal: Crystal, rng: np.random.Generator) -> Crystal:
     drawn = rng.choice(others, len(numbers), replace=False)
     named = {z: int(new) if rng.random() < SWAPPED else z for z, new in zip(numbers, drawn, strict=True)}
     group, sites = _elsewhere(old, rng) if rng.random() < ELSEWHERE else (old.group, old.orbits)
+    if rng.random() < COUNTED:
+        sites = _counted(group, sites, min(2 * old.atoms, MOST_ATOMS), rng)
     reach = rng.choice([REACH, STEPS, 0], p=[MOVED, FRESH, 1 - MOVED - FRESH])  # round the whole cell, anywhere is alike
     # In the order in which texts have them, as a code cannot tell another one.
     orbits = sorted(Orbit(o.letter, named[o.number], tuple(_near(s, reach, rng) % STEPS for s in o.steps)) for o in sites)
@@ -58,6 +62,18 @@ def _elsewhere(old: Description, rng: np.random.Generator) -> tuple[int, Sequenc
         else:
             return number, [orbit for orbits in found.values() for orbit in orbits]
     return old.group, old.orbits
+
+
+def _counted(group: int, sites: Sequence[Orbit], room: int, rng: np.random.Generator) -> Sequence[Orbit]:
+    """One orbit less, or, as often and in a cell of at most ``room`` atoms, one more: another of a free site that is there."""
+    at = int(rng.integers(len(sites)))
+    if rng.random() < 0.5:
+        return [*sites[:at], *sites[at + 1 :]] if len(sites) > 1 else sites
+    letters, again = space_group(group).letters, sites[at]
+    atoms = sum(letters[orbit.letter].multiplicity for orbit in (*sites, again))
+    if not letters[again.letter].free or atoms > room:
+        return sites
+    return [*sites, Orbit(again.letter, again.number, tuple(rng.integers(STEPS, size=len(again.steps)).tolist()))]
 
 
 def _near(step: int, reach: float, rng: np.random.Generator) -> int:
