@@ -2,9 +2,10 @@
 
 All on rows that training never saw, grouped by reduced formula. A held-out crystal is taken as its Wyckoff text says it, whose round trip
 ``benchmarks/crystal_representation.py`` measures. Property optimisation follows CDVAE's protocol: 100 held-out starts, ten crystals for each,
-the best of them judged by CDVAE's own property net; where CDVAE follows the gradient of its predictor, here Optuna searches around the start
-by the model's own head, for ten different compositions that the model finds no less plausible than nine of ten training crystals, so the net is
-never asked during the search. Needs the wheels of the property nets (fetched by pip or from $MOLVAE_WHEELS).
+the best of them judged by CDVAE's own property net; where CDVAE follows the gradient of its predictor, here Optuna searches by the model's own
+head, from the start and draws of the prior, for ten different compositions that the model finds no less plausible than nine of ten training
+crystals, so the net is never asked during the search. As many draws of the prior, without start and search, are measured beside it. Needs the
+wheels of the property nets (fetched by pip or from $MOLVAE_WHEELS).
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from molvae.domains.crystals.structure import parse as crystal
 from molvae.objectives import Objective
 from molvae.sample import BATCH
 from molvae.search.density import Density
+from molvae.search.sampler import Recipe
 
 Found = tuple[dict[str, Any], list[Row]]
 KS = (1, 20)  # candidates of a composition
@@ -169,24 +171,39 @@ def cover(model: Model, texts: Sequence[str], options: argparse.Namespace) -> Fo
 
 
 def optimise(model: Model, texts: Sequence[str], options: argparse.Namespace) -> Found:
-    """CDVAE's property optimisation, with Optuna in the loop. Each start is kept in the working folder when it is done."""
-    endpoint = SETTINGS[options.data].label + options.endpoint
+    """CDVAE's property optimisation, with Optuna in the loop, and beside it as many draws of the prior, screened without a search."""
+    starts = texts[: options.starts]
     least = _common(model, options)
-    objective, starts = Objective.of(minimize=endpoint, constraint=f"log_density>={least:.2f}"), texts[: options.starts]
-    name = f"{model.name}-{weights_hash(model)}-{endpoint}-least{least:.2f}-budget{options.budget}-seed{options.seed}.jsonl"
+    endpoint = SETTINGS[options.data].label + options.endpoint
+    payload: dict[str, Any] = {"starts": len(starts), "budget": options.budget, "endpoint": endpoint}
+    payload |= {"beside_seeds": options.beside_seeds, "least_log_density": least}
+    rows: list[Row] = []
+    recipes = {
+        "": Recipe(beside_seeds=options.beside_seeds),
+        ", draws of the prior alone": Recipe(start=options.budget, kinds=("prior",), tune_steps=0, screen=1),
+    }
+    for what, recipe in recipes.items():
+        rates = optimisation(_proposed(model, starts, recipe, least, options), PropertyNet(options.data))
+        payload["rates" + what] = dict(rates)
+        for name, rate in rates.items():
+            note = f"the best ten of {options.budget} by the heads" if what else beside("optimisation", options.data, name)
+            rows.append(Row(f"property optimisation, {name}, {options.data}{what}", rate, note))
+    return payload, rows
+
+
+def _proposed(model: Model, starts: Sequence[str], recipe: Recipe, least: float, options: argparse.Namespace) -> list[list[Crystal | None]]:
+    """Ten crystals for each start, each of which is kept when it is done. Draws of the prior alone know nothing of the start."""
+    endpoint, seeded = SETTINGS[options.data].label + options.endpoint, recipe.kinds != ("prior",)
+    objective = Objective.of(minimize=endpoint, constraint=f"log_density>={least:.2f}")
+    how = f"beside{recipe.beside_seeds}" if seeded else "prior"
+    name = f"{model.name}-{weights_hash(model)}-{endpoint}-least{least:.2f}-budget{options.budget}-{how}-seed{options.seed}.jsonl"
     kept = Journal(options.folder / name, starts)
     for at in kept.left:
+        seeds = (starts[at],) if seeded else ()
         # One crystal of each composition: the head errs alike on all of a composition, so ten of one are one guess.
-        found = model.optimize(objective, budget=options.budget, keep=10, seeds=(starts[at],), seed=options.seed + at, per_group=1)
+        found = model.optimize(objective, budget=options.budget, keep=10, seeds=seeds, seed=options.seed + at, per_group=1, recipe=recipe)
         kept.add(at, [c.text for c in found.candidates[:10]])
-    proposed = [read([*best, *[None] * (10 - len(best))]) for best in kept.all()]
-    rates = optimisation(proposed, PropertyNet(options.data))
-    rows = [
-        Row(f"property optimisation, {name}, {options.data}", rate, beside("optimisation", options.data, name))
-        for name, rate in rates.items()
-    ]
-    payload = {"starts": len(proposed), "budget": options.budget, "endpoint": endpoint, "least_log_density": least}
-    return {**payload, "rates": dict(rates)}, rows
+    return [read([*best, *[None] * (10 - len(best))]) for best in kept.all()]
 
 
 def _common(model: Model, options: argparse.Namespace) -> float:
@@ -276,6 +293,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--starts", type=int, default=100, help="starts of the optimisation (default 100)")
     parser.add_argument("--budget", type=int, default=200, help="crystals that the head judges for each start (default 200)")
     words = "suffix of the endpoint that is searched by: none for the head's mean (default _views)"
+    words = "draws of the prior that each search begins with beside its start (default 64)"
+    parser.add_argument("--beside-seeds", type=int, default=64, help=words)
     parser.add_argument("--endpoint", default="_views", choices=("", "_views", "_ucb"), help=words)
     words = "share of the training data that may be less plausible than what it proposes (default .1)"
     parser.add_argument("--rare", type=float, default=0.1, help=words)

@@ -41,6 +41,7 @@ _SCORER = (
 )
 
 _SEEDS = "Records to score first and to search around: a file, - for standard input, or the record itself. Repeatable."
+_BESIDE = "With --seeds, also begin with so many draws of the prior, in whole batches, and go on from the best of all; 0 stays nearer to the seeds."
 _STORAGE = (
     "Keep the Optuna study there: postgresql+psycopg://USER@HOST/DATABASE, sqlite:///FILE or journal:FILE. The same command elsewhere, with "
     "another folder and the same --study, joins it: no record is scored twice."
@@ -113,6 +114,7 @@ def optimize(
     budget: Annotated[int, typer.Option(min=1, help="Distinct records to score.")] = 1000,
     sampler: Annotated[str, typer.Option(help="auto or local (ours), or Optuna's cmaes, tpe, gp, nsga2, random.")] = "auto",
     seeds: Annotated[list[str] | None, typer.Option(metavar="FILE|TEXT", help=_SEEDS)] = None,
+    beside_seeds: Annotated[int, typer.Option(min=0, help=_BESIDE)] = 0,
     per_scaffold: Annotated[
         int, typer.Option(min=0, help="Most candidates with one scaffold, of crystals with one formula; 0 for no limit.")
     ] = 0,
@@ -170,8 +172,16 @@ def _options(given: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of the plan, as the command line has them."""
     from molvae.search.sampler import Recipe
 
+    if given["beside_seeds"] and not given["seeds"]:
+        raise UsageError(
+            f"--beside-seeds {given['beside_seeds']} without --seeds; a search without seeds begins with draws of the prior anyway"
+        )
     found: dict[str, Any] = {name: given[name] for name in _OPTIONS}
-    found |= {"recipe": Recipe(batch=given["batch"]), "per_group": given["per_scaffold"], "seconds": 60 * given["minutes"]}
+    found |= {
+        "recipe": Recipe(batch=given["batch"], beside_seeds=given["beside_seeds"]),
+        "per_group": given["per_scaffold"],
+        "seconds": 60 * given["minutes"],
+    }
     return found | {"study": given["study"] or (given["out"].name if given["storage"] else None), "constraints": asked(given)}
 
 

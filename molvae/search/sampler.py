@@ -30,7 +30,8 @@ from molvae.search.tune import Tuner
 class Recipe:
     """Parts of the sampler, each of which can be switched off for its ablation.
 
-    batch: proposals between two updates. start: draws of the prior before anything else. elite, per_group: size of the elite and most of one
+    batch: proposals between two updates. start: draws of the prior before anything else, where nothing is given to search around; beside_seeds:
+    where something is, in whole batches. elite, per_group: size of the elite and most of one
     scaffold in it. screen: decoded proposals for each one that is scored, 1 for none. learn_from: best and newest records that the surrogate
     learns from. tune_steps, tune_rate: updates of the decoder's copy after each batch, 0 for none; fewer, in proportion, where less than the
     share ``fresh`` of draws is new, because a decoder that writes what is known has learnt enough of it. likelihood: weight, in standard deviations
@@ -40,6 +41,7 @@ class Recipe:
 
     batch: int = 64
     start: int = 256
+    beside_seeds: int = 0
     elite: int = 100
     per_group: int = 20
     screen: int = 4
@@ -111,7 +113,8 @@ class LatentSampler(BaseSampler):
         return point(proposal.z)
 
     def plant(self, records: Sequence[Any], *, seeds: bool = True) -> list[Proposal]:
-        """Propose these records before anything else; of seeds, search around them instead of drawing ``recipe.start`` records from the prior.
+        """Propose these records before anything else; of seeds, search around them (and around ``recipe.beside_seeds`` draws of the prior) instead
+        of drawing ``recipe.start`` records from the prior.
 
         Returns those that are proposed; the rest are not accepted, or scored already.
         """
@@ -126,7 +129,8 @@ class LatentSampler(BaseSampler):
         planted = [Proposal(z, record, text, text, GIVEN) for z, (text, record) in zip(codes, texts.items(), strict=True)]
         self.queue.extend(planted)
         self.planted += len(planted)
-        self.start = min(self.start, len(able)) if seeds and able else self.start
+        if seeds and able:
+            self.start = min(self.start, len(able)) + self.recipe.beside_seeds
         return planted
 
     def next(self) -> Proposal | None:

@@ -50,19 +50,19 @@ def test_other_texts_are_refused(tmp_path: Path) -> None:
 
 
 class FakeModel:
-    """Proposes what it started from, and stops after so many starts."""
+    """Proposes what it started from, SrTiO3 where that is nothing, and stops after so many starts."""
 
     def __init__(self, path: Path, most: int = 9) -> None:
         self.name, self.path, self.most, self.seeds = "fake", path, most, list[int]()
         (path / "weights.safetensors").write_bytes(b"weights")
 
-    def optimize(self, objective: Objective, *, seeds: tuple[str], seed: int, **others: Any) -> SimpleNamespace:
+    def optimize(self, objective: Objective, *, seeds: tuple[str, ...], seed: int, **others: Any) -> SimpleNamespace:
         assert set(objective.names) == {"heat_ref_views", "log_density"}
         if self.most == 0:
             raise KeyboardInterrupt
         self.most -= 1
         self.seeds.append(seed)
-        return SimpleNamespace(candidates=[SimpleNamespace(text=seeds[0])])
+        return SimpleNamespace(candidates=[SimpleNamespace(text=(*seeds, "sg221@aSr@bTi@cO|20.11")[0])])
 
 
 class FakeNet:
@@ -79,15 +79,16 @@ def test_property_optimisation_goes_on_where_it_was_stopped(monkeypatch: pytest.
     monkeypatch.setattr(crystal_model, "PropertyNet", FakeNet)
     monkeypatch.setattr(crystal_model, "_common", lambda model, options: -7.125)
     texts = ["sg221@aSr@bTi@cO|20.11", "sg221@aBa@bTi@cO|20.11", "sg225@aNa@bCl|22.00"]
-    options = Namespace(data="perov_5", starts=2, budget=20, seed=4, endpoint="_views", folder=tmp_path)
+    options = Namespace(data="perov_5", starts=2, budget=20, seed=4, endpoint="_views", beside_seeds=8, folder=tmp_path)
     with pytest.raises(KeyboardInterrupt):
         crystal_model.optimise(FakeModel(tmp_path, 1), texts, options)
     model = FakeModel(tmp_path)
     payload, rows = crystal_model.optimise(model, texts, options)
-    assert model.seeds == [5]
+    assert model.seeds == [5, 4, 5]  # the second start, and both of the control
     rates = {"SR5": 1.0, "SR10": 1.0, "SR15": 1.0}
-    assert payload == {"starts": 2, "budget": 20, "endpoint": "heat_ref_views", "least_log_density": -7.125, "rates": rates}
-    assert [row.value for row in rows] == [1.0] * 3
+    said = {"starts": 2, "budget": 20, "endpoint": "heat_ref_views", "beside_seeds": 8, "least_log_density": -7.125}
+    assert payload == {**said, "rates": rates, "rates, draws of the prior alone": rates}
+    assert [row.value for row in rows] == [1.0] * 6
     before = weights_hash(model)  # type: ignore[arg-type]
     (tmp_path / "weights.safetensors").write_bytes(b"other weights")
     assert weights_hash(model) != before  # type: ignore[arg-type]

@@ -76,6 +76,17 @@ def test_seeds_are_scored_first_and_searched_around(model: molvae.Model, sampler
     assert len(found.search.pool) == 60
 
 
+def test_draws_of_the_prior_can_stand_beside_the_seeds(model: molvae.Model):
+    def origins(beside: int) -> list[str]:
+        found = run(model, budget=40, seeds=SEEDS[:1], recipe=Recipe(batch=10, beside_seeds=beside))
+        return [s.origin for s in sorted(found.search.pool, key=lambda s: s.call)]
+
+    with_prior = origins(10)
+    assert with_prior[:11] == ["given", *["prior"] * 10]
+    assert set(with_prior[11:]) - {"prior"}  # the search goes on from them
+    assert any(origin.startswith("around") for origin in origins(0)[1:11])
+
+
 def test_a_seed_that_fails_the_verdict_is_not_scored_and_no_record_is_an_error(model: molvae.Model):
     found = run(model, budget=20, seeds=("CC=C=C=C", SEEDS[0]))
     assert not model.validator.verdict(model.domain.parse("CC=C=C=C")).ok
