@@ -63,8 +63,9 @@ def reconstruct(model: Model, texts: Sequence[str], options: argparse.Namespace)
     true = [crystal(text) for text in texts]
     payload: dict[str, Any] = {"crystals": len(true), "search": options.search}
     rows: list[Row] = []
-    searched = f"checked search of {options.search} draws"
-    ways = {"all views": (None, 0), searched: (None, options.search), "sequence alone": (("sequence",), 0), "graph alone": (("graph",), 0)}
+    by = tuple(options.search_views.split(",")) if options.search_views else None
+    searched = f"checked search of {options.search} draws" + (f" by the {' and '.join(by)}" if by else "")
+    ways = {"all views": (None, 0), searched: (by, options.search), "sequence alone": (("sequence",), 0), "graph alone": (("graph",), 0)}
     for name, (views, search) in ways.items():
         if search == 0 and name == searched:
             continue
@@ -288,6 +289,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--samples", type=int, default=10_000, help="draws of the prior (default 10000)")
     parser.add_argument("--temperature", type=float, default=1.0, help="of those draws (default 1)")
     parser.add_argument("--search", type=int, default=256, help="draws of the checked search for each crystal, 0 for none (default 256)")
+    parser.add_argument("--search-views", default="", help="views whose code is searched from, with commas (default all)")
     parser.add_argument("--conditioned", type=int, default=900, help="draws for each label, over nine targets (default 900)")
     parser.add_argument("--guidance", type=float, default=1.0, help="strength of the targets (default 1)")
     parser.add_argument("--starts", type=int, default=100, help="starts of the optimisation (default 100)")

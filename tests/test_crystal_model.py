@@ -16,6 +16,7 @@ from molvae.domains.crystals.asked import constraints
 from molvae.domains.crystals.structure import of_structure, parse
 from molvae.domains.crystals.symmetry import groups_of
 from molvae.errors import UsageError
+from molvae.invert import _Search
 from molvae.objectives import Objective
 from tests.domains.crystals.prototypes import rutile
 
@@ -104,3 +105,24 @@ def test_a_search_keeps_the_composition(crystals: Model) -> None:
     found = crystals.optimize(objective, budget=40, seed=2, verify=False, constraints=wishes)
     assert found.candidates
     assert {domain().parse(c.text).formula for c in found.candidates} == {"CaTiO3"}
+
+
+def test_a_search_puts_parts_of_its_draws_together(crystals: Model) -> None:
+    codes = crystals.encode(["sg221@aK@bTi@cO|18.22", "sg225@aSr@bS|20.16"])
+    found = crystals.invert(codes, draws=80, seed=1)
+    assert [f.text for f in found] == [f.text for f in crystals.invert(codes, draws=80, seed=1)]
+    assert all(f.draws <= 81 for f in found)
+    search = _Search(crystals.sampler, torch.from_numpy(codes), None, None, torch.Generator().manual_seed(0))
+    write = crystals.representation.writes
+    one, other, longer = (
+        write(parse(text)) for text in ("sg221@aK@bTi@cO|18.22", "sg221@aBa@bZr@cS|19.00", "sg47@aN@bMn@dO@fF@gNi|19.11/24.24/24.24")
+    )
+    best, others = search._parted(one), [search._parted(other), search._parted(longer)]
+    assert [len(parts) for parts in (best, *others)] == [5, 5, 7]  # what comes before the first orbit, the orbits, the lattice
+    assert [token for part in best for token in part] == one
+    for _ in range(30):
+        child = search._parted(search._child(best, others[0]))
+        assert 1 <= sum(a == c != b for a, b, c in zip(others[0], best, child, strict=True)) <= 2
+        assert all(c in (a, b) for a, b, c in zip(others[0], best, child, strict=True))
+        mixed = search._parted(search._child(best, others[1]))
+        assert any(mixed == [*a[:i], *b[j:]] for a, b in ((best, others[1]), (others[1], best)) for i in range(8) for j in range(8))
