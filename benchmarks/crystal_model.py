@@ -294,9 +294,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--guidance", type=float, default=1.0, help="strength of the targets (default 1)")
     parser.add_argument("--starts", type=int, default=100, help="starts of the optimisation (default 100)")
     parser.add_argument("--budget", type=int, default=200, help="crystals that the head judges for each start (default 200)")
-    words = "suffix of the endpoint that is searched by: none for the head's mean (default _views)"
     words = "draws of the prior that each search begins with beside its start (default 64)"
     parser.add_argument("--beside-seeds", type=int, default=64, help=words)
+    words = "suffix of the endpoint that is searched by: none for the head's mean (default _views)"
     parser.add_argument("--endpoint", default="_views", choices=("", "_views", "_ucb"), help=words)
     words = "share of the training data that may be less plausible than what it proposes (default .1)"
     parser.add_argument("--rare", type=float, default=0.1, help=words)

@@ -67,6 +67,8 @@ ListScorers = Annotated[
     bool, typer.Option("--list-scorers", callback=_list_scorers, is_eager=True, help="Show the scorers that molvae brings along, and stop.")
 ]
 
+PerScaffold = Annotated[int, typer.Option(min=0, help="Most candidates with one scaffold, of crystals with one formula; 0 for no limit.")]
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -115,9 +117,7 @@ def optimize(
     sampler: Annotated[str, typer.Option(help="auto or local (ours), or Optuna's cmaes, tpe, gp, nsga2, random.")] = "auto",
     seeds: Annotated[list[str] | None, typer.Option(metavar="FILE|TEXT", help=_SEEDS)] = None,
     beside_seeds: Annotated[int, typer.Option(min=0, help=_BESIDE)] = 0,
-    per_scaffold: Annotated[
-        int, typer.Option(min=0, help="Most candidates with one scaffold, of crystals with one formula; 0 for no limit.")
-    ] = 0,
+    per_scaffold: PerScaffold = 0,
     batch: Annotated[int, typer.Option(min=1, help="Records asked for at a time.")] = 64,
     novel: Annotated[bool, typer.Option("--novel", help="None of the training data.")] = False,
     verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Score only what passes the verdict.")] = True,
