@@ -179,12 +179,13 @@ def optimise(model: Model, texts: Sequence[str], options: argparse.Namespace) ->
     payload: dict[str, Any] = {"starts": len(starts), "budget": options.budget, "endpoint": endpoint}
     payload |= {"beside_seeds": options.beside_seeds, "least_log_density": least}
     rows: list[Row] = []
+    net = PropertyNet(options.data)
     recipes = {
         "": Recipe(beside_seeds=options.beside_seeds),
         ", draws of the prior alone": Recipe(start=options.budget, kinds=("prior",), tune_steps=0, screen=1),
     }
     for what, recipe in recipes.items():
-        rates = optimisation(_proposed(model, starts, recipe, least, options), PropertyNet(options.data))
+        rates = optimisation(_proposed(model, starts, recipe, least, options), net)
         payload["rates" + what] = dict(rates)
         for name, rate in rates.items():
             note = f"the best ten of {options.budget} by the heads" if what else beside("optimisation", options.data, name)

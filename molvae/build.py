@@ -21,8 +21,8 @@ from molvae.nn.regularisers import KL, NoRegulariser, Regulariser
 from molvae.nn.slots import ReadSlots, WriteSlots
 from molvae.nn.transformer import TransformerDecoder
 from molvae.protocols import Domain, SequenceView
-from molvae.representation import Representation
-from molvae.tokens import END, SymbolBPE
+from molvae.representation import Representation, parts_begun
+from molvae.tokens import SymbolBPE
 
 DOMAINS = {"crystals": "molvae.domains.crystals", "molecules": "molvae.domains.molecules"}
 
@@ -103,11 +103,7 @@ def _begins(view: SequenceView[Any], bpe: SymbolBPE) -> Tensor:
     """What each token (V,) of a vocabulary begins, as ``Slots`` wants it: what a symbol of it begins."""
     if not view.begins:
         raise ConfigError(f"the string {view.name!r} is not made of parts; set encoder.sequence_slots and decoder.slots to false")
-    kinds = torch.zeros(len(bpe), dtype=torch.long)
-    for number in range(END + 1, len(bpe)):
-        symbols = set(bpe.token_symbols(number))
-        kinds[number] = 2 if symbols & view.closes else 1 if symbols & view.begins else 0
-    return kinds
+    return torch.tensor(parts_begun(view, bpe))
 
 
 def _latent(config: Config) -> Latent:

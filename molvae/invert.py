@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from molvae.errors import InvalidRecord
+from molvae.representation import parts_begun
 from molvae.sample import BATCH, Sampler
-from molvae.tokens import END
 
 EACH = 16  # draws for every open code in a round
 FOUND = 1e-3  # gap, per square root of a dimension, below which two codes are the same: rounding is 1e-6, the nearest other record .2
@@ -81,8 +81,8 @@ class _Search:
         self.drawn = [0] * size
         self.tried: list[set[tuple[int, ...]]] = [set() for _ in range(size)]
         self.texts: list[set[str]] = [set() for _ in range(size)]
-        target, bpe = sampler.representation.target, sampler.representation.target_bpe
-        self.begins = {token for token in range(END + 1, len(bpe)) if set(bpe.token_symbols(token)) & (target.begins | target.closes)}
+        kinds = parts_begun(sampler.representation.target, sampler.representation.target_bpe)
+        self.begins = {token for token, kind in enumerate(kinds) if kind}
         self.parts: list[list[list[int]]] = [[] for _ in range(size)]  # of the best one
         self.others: list[list[list[list[int]]]] = [[] for _ in range(size)]  # of the draws
 
@@ -107,7 +107,7 @@ class _Search:
     def _take(self, owner: Tensor, codes: Tensor | None, temperature: float) -> None:
         """Draw one sequence for each owner (m,) from its code or from ``codes`` (m, D), and keep what comes nearer."""
         start = self.codes[owner] if codes is None else codes
-        drawn: list[tuple[int, Sequence[int]]] = []
+        complete: list[tuple[int, Sequence[int]]] = []
         for at in range(0, owner.numel(), BATCH):
             part = slice(at, at + BATCH)
             levels = torch.zeros(start[part].shape[0])
@@ -115,9 +115,10 @@ class _Search:
             for who, tokens, ended in zip(owner[part].tolist(), found.tokens, found.finished, strict=True):
                 self.drawn[who] += 1
                 if ended:
-                    drawn.append((who, tokens))
-                    self.others[who].append(self._parted(tokens))
-        self._read(drawn)
+                    complete.append((who, tokens))
+                    if self.begins:
+                        self.others[who].append(self._parted(tokens))
+        self._read(complete)
 
     def _cross(self, owners: Sequence[int], count: int) -> None:
         """``count`` sequences for each owner: its best one with a part or two of one of its draws."""

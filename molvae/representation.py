@@ -244,6 +244,15 @@ def only(batch: Batch, view: str) -> Batch:
     return replace(batch, **others)
 
 
+def parts_begun(view: SequenceView[Any], bpe: SymbolBPE) -> list[int]:
+    """For each token (V), 2 where a symbol of it begins the string's last part, 1 where it begins another one, else 0."""
+    kinds = [0] * len(bpe)
+    for number in range(END + 1, len(bpe)):
+        symbols = set(bpe.token_symbols(number))
+        kinds[number] = 2 if symbols & view.closes else 1 if symbols & view.begins else 0
+    return kinds
+
+
 def labels_in(store: Store, properties: Sequence[str]) -> Labels:
     """These labels of a store. Raises UnknownName where it lacks one."""
     if missing := [p for p in properties if p not in store.property_names]:

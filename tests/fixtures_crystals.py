@@ -11,6 +11,9 @@ import pytest
 from molvae import build
 from molvae.config import override
 from molvae.dataset import Store, prepare
+from molvae.domains.crystals import Crystal
+from molvae.representation import Labels, Representation
+from molvae.tokens import SymbolBPE
 from molvae.training import train
 
 SMALL = {
@@ -31,6 +34,21 @@ SMALL = {
     "train.threads": 1,
     "heads.hidden": 16,
 }
+
+
+BLANK = {
+    **{"encoder.sequence_hidden": 32, "encoder.graph_hidden": 16, "encoder.features": 32, "decoder.embed": 16, "decoder.hidden": 32},
+    **{"decoder.heads": 2, "latent.width": 8, "latent.summary": 4, "condition.properties": ["density"]},
+}
+"""Settings of a model that is not trained, as small as can be, of ``wyckoff_strings``."""
+
+
+def wyckoff_strings(views: tuple[str, ...] = ("sequence", "graph")) -> Representation[Crystal]:
+    """How such a model reads and writes crystals: with every symbol of their strings, and density as its only label."""
+    domain = build.domain("crystals")
+    view = domain.sequences["wyckoff"]
+    bpe = SymbolBPE(view.alphabet, ())
+    return Representation(domain, view, bpe, view, bpe, Labels(("density",), {}), views)
 
 
 def rows() -> Iterator[str]:

@@ -9,28 +9,21 @@ import torch
 
 from molvae import build
 from molvae.config import override
-from molvae.domains.crystals.structure import Crystal, of_structure
+from molvae.domains.crystals.structure import of_structure
 from molvae.model import VAE, Parcel
 from molvae.records import Batch
-from molvae.representation import Labels, Representation, only
-from molvae.tokens import SymbolBPE
+from molvae.representation import only
 from tests.domains.crystals.prototypes import PROTOTYPES
+from tests.fixtures_crystals import BLANK, wyckoff_strings
 
 VIEWS = ("sequence", "graph")
-SMALL = {
-    **{"encoder.sequence_hidden": 32, "encoder.graph_hidden": 16, "encoder.features": 32, "decoder.embed": 16, "decoder.hidden": 32},
-    **{"decoder.heads": 2, "latent.width": 8, "latent.summary": 4, "condition.properties": ["density"]},
-}
 
 
 def _made(views: tuple[str, ...], **settings: object) -> tuple[VAE, Batch]:
     """A fresh model, and the prototypes as its batch with random labels."""
     torch.manual_seed(0)
-    domain = build.domain("crystals")
-    view = domain.sequences["wyckoff"]
-    bpe = SymbolBPE(view.alphabet, ())
-    representation: Representation[Crystal] = Representation(domain, view, bpe, view, bpe, Labels(("density",), {}), views)
-    model = build.vae(override(build.usual("crystals"), {**SMALL, **settings, "encoder.views": list(views)}), representation)
+    representation = wyckoff_strings(views)
+    model = build.vae(override(build.usual("crystals"), {**BLANK, **settings, "encoder.views": list(views)}), representation)
     batch = representation.batch([of_structure(make()) for make in PROTOTYPES.values()], target=True)
     return model, replace(batch, labels=torch.randn(batch.size, 1))
 

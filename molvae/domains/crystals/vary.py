@@ -32,9 +32,10 @@ def vary(crystal: Crystal, rng: np.random.Generator) -> Crystal:
     others = [z for z in range(1, HEAVIEST + 1) if z not in numbers]
     drawn = rng.choice(others, len(numbers), replace=False)
     named = {z: int(new) if rng.random() < SWAPPED else z for z, new in zip(numbers, drawn, strict=True)}
-    group, sites = _elsewhere(old, rng) if rng.random() < ELSEWHERE else (old.group, old.orbits)
+    room = min(2 * old.atoms, MOST_ATOMS)
+    group, sites = _elsewhere(old, room, rng) if rng.random() < ELSEWHERE else (old.group, old.orbits)
     if rng.random() < COUNTED:
-        sites = _counted(group, sites, min(2 * old.atoms, MOST_ATOMS), rng)
+        sites = _counted(group, sites, room, rng)
     reach = rng.choice([REACH, STEPS, 0], p=[MOVED, FRESH, 1 - MOVED - FRESH])  # round the whole cell, anywhere is alike
     # In the order in which texts have them, as a code cannot tell another one.
     orbits = sorted(Orbit(o.letter, named[o.number], tuple(_near(s, reach, rng) % STEPS for s in o.steps)) for o in sites)
@@ -48,10 +49,10 @@ def vary(crystal: Crystal, rng: np.random.Generator) -> Crystal:
     return made
 
 
-def _elsewhere(old: Description, rng: np.random.Generator) -> tuple[int, Sequence[Orbit]]:
-    """Another space group of the crystal system and a site there for each orbit, in a cell of at most twice the atoms; else what there was."""
+def _elsewhere(old: Description, most: int, rng: np.random.Generator) -> tuple[int, Sequence[Orbit]]:
+    """Another space group of the crystal system and a site there for each orbit, in a cell of at most ``most`` atoms; else what there was."""
     for number in rng.permutation(groups_of(space_group(old.group).system)).tolist():
-        group, room, found = space_group(number), min(2 * old.atoms, MOST_ATOMS), dict[int, list[Orbit]]()
+        group, room, found = space_group(number), most, dict[int, list[Orbit]]()
         for orbit in old.orbits:
             fit = [i for i, at in enumerate(group.letters) if at.multiplicity <= room and (at.free or i not in found)]
             if not fit:
