@@ -2,7 +2,8 @@
 
 A crystal is read, written as a Wyckoff text, and built again from the text; pymatgen's StructureMatcher compares it with the file's own
 structure, with its defaults and with CDVAE's settings (stol 0.5, angle_tol 10, ltol 0.3; arXiv:2110.06197). Invariance: one crystal in
-``--every`` is described once more from a rotated, shifted, reordered supercell.
+``--every`` is described once more from a rotated, shifted, reordered supercell. Admitted: the mask of decoding, which keeps atoms apart, lets every
+symbol of the text through.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import sys
 import time
 import warnings
 from collections import Counter
+from collections.abc import Mapping
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,7 +30,10 @@ from benchmarks.support.record import Row, command_line, write_result
 from benchmarks.support.terminal import show
 from molvae.dataset.read import iter_rows
 from molvae.domains.crystals import domain
+from molvae.domains.crystals.asked import start
+from molvae.domains.crystals.grammar import State
 from molvae.domains.crystals.structure import Crystal, of_structure, parse
+from molvae.domains.crystals.wyckoff import symbols, vocabulary
 from molvae.errors import InvalidRecord
 
 SEED_OF_CELLS = 1
@@ -47,7 +53,7 @@ class Tally:
     def result(self) -> dict[str, Any]:
         """Shares of what was read, milliseconds each, and the reasons."""
         read = max(self.count["read"], 1)
-        shares = {name: self.count[name] / read for name in ("match", "match_cdvae", "fixed_point", "verdict")}
+        shares = {name: self.count[name] / read for name in ("match", "match_cdvae", "fixed_point", "admitted", "verdict")}
         invariant = self.count["invariant"] / max(self.count["moved"], 1)
         milliseconds = {name: 1000 * value / read for name, value in self.seconds.items()}
         return {
@@ -100,11 +106,28 @@ def measure(text: str, number: int, tally: Tally, options: argparse.Namespace, r
     tally.count["verdict"] += not any(check.name in reasons for check in kind.checks if check.default)
     original = Structure.from_str(text, fmt="cif")
     compare(original, again, tally, number)
+    tally.count["admitted"] += admitted(crystal.text)
     tally.count["fixed_point"] += of_structure(again.structure()) == crystal
     if number % options.every == 0:
         tally.count["moved"] += 1
         with contextlib.suppress(InvalidRecord):  # counted as not invariant
             tally.count["invariant"] += of_structure(moved(original, rng)) == crystal
+
+
+def admitted(text: str) -> bool:
+    """Whether a decoder that nothing is asked of could write this text."""
+    state, ids = _start()
+    for symbol in symbols(text):
+        if not state.allowed()[ids[symbol]]:
+            return False
+        state = state.advance(ids[symbol])
+    return True
+
+
+@lru_cache(maxsize=1)
+def _start() -> tuple[State, Mapping[str, int]]:
+    tokens = ["<pad>", "<begin>", "<end>", *vocabulary()]
+    return start(tokens, 2, {}), {token: number for number, token in enumerate(tokens)}
 
 
 def compare(original: Structure, again: Crystal, tally: Tally, number: int) -> None:
@@ -144,10 +167,11 @@ def main(arguments: list[str]) -> None:
     for path in options.data:
         found[path.name] = run(path, options)
         print(json.dumps({path.name: found[path.name]}, indent=1), flush=True)
-    names = ("rows", "read", "match", "match_cdvae", "invariant", "fixed_point", "verdict")
+    names = ("rows", "read", "match", "match_cdvae", "invariant", "fixed_point", "admitted", "verdict")
     header = ("file", *names, "ms parse", "ms all")
     show(header, [(name, *(f[n] for n in names), f["ms"]["parse"], f["ms"]["all"]) for name, f in found.items()], digits=4)
     rows = [Row(f"round trip (StructureMatcher), {name}", f["match"], digits=4) for name, f in found.items()]
+    rows += [Row(f"texts that the mask of decoding admits, {name}", f["admitted"], digits=4) for name, f in found.items()]
     rows += [Row(f"ms to read a crystal, {name}", f["ms"]["parse"], digits=1) for name, f in found.items()]
     if options.out:
         command = command_line("benchmarks.crystal_representation", arguments)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from molvae.domains.crystals.grammar import Constraints, Grammar, State, composition_of
+from molvae.domains.crystals.constraints import Constraints, composition_of
+from molvae.domains.crystals.grammar import Grammar, State
 from molvae.domains.crystals.identity import element_numbers, space_groups
 from molvae.domains.crystals.wyckoff import MOST_ATOMS
 from molvae.errors import UsageError
@@ -28,7 +29,7 @@ def start(tokens: Sequence[str], end: int, asked: Mapping[str, str]) -> State:
 
 
 def constraints(asked: Mapping[str, str]) -> Constraints:
-    """Words by the names of ``CONSTRAINTS`` as constraints. Raises UsageError for words that mean nothing."""
+    """Words by the names of ``CONSTRAINTS`` as constraints; atoms are kept apart in any case. Raises UsageError for words that mean nothing."""
     chosen = [name for name in ("chemsys", "composition", "elements") if name in asked]
     if len(chosen) > 1:
         raise UsageError(f"{' and '.join(chosen)} together; each says which elements there are, so give one of them")
@@ -42,6 +43,7 @@ def constraints(asked: Mapping[str, str]) -> Constraints:
         required=system or frozenset(),
         composition=composition,
         atoms=_span(asked["atoms"]) if "atoms" in asked else usual,
+        apart=True,
     )
 
 

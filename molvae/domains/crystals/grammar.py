@@ -1,20 +1,23 @@
 """Which symbol may come next in a Wyckoff text, so that every complete sequence is a legal crystal with what was asked of it.
 
 The rules are those of ``molvae.domains.crystals.wyckoff.read``; the constraints are exact: allowed elements, a chemical system, a composition,
-a number of atoms, space groups. The look-ahead of ``molvae.domains.crystals.supply`` leaves out every choice that cannot be completed.
+a number of atoms, space groups. The look-ahead of ``molvae.domains.crystals.supply`` leaves out every choice that cannot be completed. Asked to
+keep atoms apart, the grammar leaves out numbers that bring them together as well (``molvae.domains.crystals.room``), as long as others are left.
 Axes: V vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import IntEnum
-from math import gcd
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from molvae.domains.crystals import room
+from molvae.domains.crystals.constraints import Constraints
 from molvae.domains.crystals.supply import can_make, most_orbits
 from molvae.domains.crystals.symmetry import GROUPS, LETTERS, space_group
 from molvae.domains.crystals.wyckoff import (
@@ -27,7 +30,9 @@ from molvae.domains.crystals.wyckoff import (
     MOST_ATOMS,
     NUMBER,
     RATIO,
+    STEPS,
     VOLUME,
+    Orbit,
     angle_of,
     lattice_kinds,
     step_of,
@@ -36,44 +41,6 @@ from molvae.errors import UsageError
 
 Mask = NDArray[np.bool_]
 Counts = tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True)
-class Constraints:
-    """What a crystal must be; None: anything. Elements by atomic number, atoms counted in the primitive cell.
-
-    groups: space groups. allowed: elements that may occur. forbidden: those that must not. required: those that must occur; with
-    ``allowed`` the same set, a chemical system. composition: element -> count in the formula, exact; units: formula units in the primitive
-    cell, any number where None. atoms: least and most in the primitive cell; conventional cells have 200 at most in any case.
-    """
-
-    groups: frozenset[int] | None = None
-    allowed: frozenset[int] | None = None
-    forbidden: frozenset[int] = frozenset()
-    required: frozenset[int] = frozenset()
-    composition: Mapping[int, int] | None = None
-    units: tuple[int, ...] | None = None
-    atoms: tuple[int, int] = (1, MOST_ATOMS)
-
-    @classmethod
-    def system(cls, numbers: Iterable[int], **others: object) -> Constraints:
-        """A chemical system: exactly these elements."""
-        chosen = frozenset(numbers)
-        return cls(allowed=chosen, required=chosen, **others)  # type: ignore[arg-type]
-
-
-def composition_of(formula: str) -> dict[int, int]:
-    """Atomic number -> count of a formula such as LiFePO4, reduced. Raises UsageError where it is none."""
-    from pymatgen.core.composition import Composition
-
-    try:
-        found = Composition(formula).get_el_amt_dict()
-    except (ValueError, TypeError, KeyError) as error:
-        raise UsageError(f"{formula!r} is no formula ({error}); wanted for example LiFePO4") from error
-    if not found or any(symbol not in NUMBER or count != int(count) or count < 1 for symbol, count in found.items()):
-        raise UsageError(f"{formula!r}: a formula of known elements with whole numbers is wanted, for example LiFePO4")
-    divisor = gcd(*(int(count) for count in found.values()))
-    return {NUMBER[symbol]: int(count) // divisor for symbol, count in found.items()}
 
 
 class Phase(IntEnum):
@@ -92,8 +59,9 @@ class Phase(IntEnum):
 class State:
     """A prefix of a text. Immutable; ``advance`` returns the next one.
 
-    last: index of the last letter taken. kinds: numbers still to come before the next orbit, or of the lattice (``closing``), each by its
-    kind. targets: the atoms of each element still to place, one entry for each number of formula units that is still possible.
+    last: index of the last letter taken. orbits: those that are complete. number: the element of the one that is not. kinds: numbers still
+    to come before the next orbit, or of the lattice (``closing``), each by its kind. steps: those that are written. targets: the atoms of
+    each element still to place, one entry for each number of formula units that is still possible.
     """
 
     grammar: Grammar
@@ -107,11 +75,23 @@ class State:
     kinds: str = ""
     closing: bool = False
     coarse: int = 0
-    angles: tuple[float, ...] = field(default=())
+    orbits: tuple[Orbit, ...] = ()
+    number: int = 0
+    steps: tuple[int, ...] = ()
 
     def allowed(self) -> Mask:
         """Which tokens (V,) may come next. None where the text is complete and its end mark taken."""
+        return self._mask
+
+    @cached_property
+    def _mask(self) -> Mask:
         return self.grammar.allowed(self)
+
+    @property
+    def angles(self) -> tuple[float, ...]:
+        """Those of the lattice that are written, in degrees."""
+        written = zip(lattice_kinds(self.group), self.steps, strict=False) if self.closing else ()
+        return tuple(angle_of(step) for kind, step in written if kind == ANGLE)
 
     def advance(self, token: int) -> State:
         """The state after a token. Raises UsageError where it may not follow."""
@@ -123,6 +103,8 @@ class State:
         return self.phase == Phase.DONE
 
 
+_SOME = ((np.arange(BINS)[:, None] * BINS + np.linspace(0, BINS - 1, 5).astype(int) - BINS // 2) % STEPS).reshape(-1)
+"""Five values, in steps, of each coarse bin (BINS * 5,)."""
 _MOST_MASKS = 20_000  # kept at a time; one has as many bytes as there are tokens
 
 
@@ -221,12 +203,39 @@ class Grammar:
 
     def allowed(self, state: State) -> Mask:
         """Which tokens (V,) may follow a prefix. Shared: do not change it."""
+        mask = self._possible(state)
+        if not self.constraints.apart or not (crowded := self._crowded(state)).any():
+            return mask
+        narrower = np.asarray(mask & ~crowded)
+        return narrower if narrower.any() else mask
+
+    def _possible(self, state: State) -> Mask:
         if (found := self._masks.get(question := _question(state))) is None:
             if len(self._masks) >= _MOST_MASKS:
                 self._masks.clear()
             found = self._masks[question] = self._allowed(state)
             found.flags.writeable = False
         return found
+
+    def _crowded(self, state: State) -> Mask:
+        """Tokens (V,) that bring atoms together."""
+        mask = np.zeros(self.size, bool)
+        if state.phase in (Phase.COARSE, Phase.FINE):
+            self._mark(mask, state.kinds[0] if state.phase == Phase.COARSE else FINE, ~self._roomy(state))
+        elif state.phase == Phase.LETTER and state.orbits:
+            roomy = self._roomy(replace(state, phase=Phase.COARSE, kinds=VOLUME, closing=True, steps=()))
+            # Where no volume will do, the crystal may end all the same: with an orbit more there would be less room still.
+            self._mark(mask, VOLUME, ~roomy & roomy.any())
+        return mask
+
+    def _roomy(self, state: State) -> Mask:
+        """Which bins (BINS,) of the next number keep atoms apart: coarse ones by some of the values inside, fine ones by their own."""
+        steps = _SOME if state.phase == Phase.COARSE else (state.coarse * BINS + np.arange(BINS) - BINS // 2) % STEPS
+        if state.closing:
+            roomy = room.lattices(state.group, state.orbits, state.steps, steps)
+        else:
+            roomy = room.coordinates(state.group, state.orbits, state.letter, state.steps, steps)
+        return np.asarray(roomy.reshape(BINS, -1).any(1))
 
     def _allowed(self, state: State) -> Mask:
         mask = np.zeros(self.size, bool)
@@ -318,7 +327,7 @@ class Grammar:
         if state.phase == Phase.LETTER and symbol[0] == "@":
             return replace(state, phase=Phase.ELEMENT, letter=LETTERS.index(symbol[1]))
         if state.phase == Phase.LETTER:
-            return replace(state, phase=Phase.FINE, kinds=lattice_kinds(state.group), closing=True, coarse=int(symbol[1:]))
+            return replace(state, phase=Phase.FINE, kinds=lattice_kinds(state.group), closing=True, coarse=int(symbol[1:]), steps=())
         if state.phase == Phase.ELEMENT:
             return self._take(state, NUMBER[symbol])
         if state.phase == Phase.COARSE:
@@ -336,12 +345,14 @@ class Grammar:
             missing=state.missing - {number},
             targets=None if state.targets is None else targets,
             kinds=COORDINATE * letter.free,
+            orbits=state.orbits if letter.free else (*state.orbits, Orbit(state.letter, number, ())),
+            number=number,
+            steps=(),
         )
 
     def _number(self, state: State, fine: int) -> State:
-        angles = state.angles
-        if state.kinds[0] == ANGLE:
-            angles = (*angles, angle_of(step_of(state.coarse, fine)))
+        steps = (*state.steps, step_of(state.coarse, fine))
         rest = state.kinds[1:]
-        phase = Phase.COARSE if rest else Phase.END if state.closing else Phase.LETTER
-        return replace(state, phase=phase, kinds=rest, angles=angles)
+        if rest or state.closing:
+            return replace(state, phase=Phase.COARSE if rest else Phase.END, kinds=rest, steps=steps)
+        return replace(state, phase=Phase.LETTER, kinds="", orbits=(*state.orbits, Orbit(state.letter, state.number, steps)))

@@ -14,7 +14,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import acos, exp, log
+from math import acos, log
+from typing import TypeVar
 
 import numpy as np
 
@@ -30,6 +31,8 @@ ELEMENTS = (
 )
 """Elements that have a symbol, in the order of their atomic numbers, from 1."""
 NUMBER = {symbol: number for number, symbol in enumerate(ELEMENTS, start=1)}
+
+Number = TypeVar("Number", float, Floats)
 
 BINS = 48
 STEPS = BINS * BINS
@@ -250,20 +253,23 @@ def volume_step(volume: float) -> int:
     return round(log(volume / SMALLEST_VOLUME) / log(LARGEST_VOLUME / SMALLEST_VOLUME) * STEPS)
 
 
-def volume_of(step: int) -> float:
+def volume_of(step: Number) -> Number:
     """Volume per atom in Å^3."""
-    return SMALLEST_VOLUME * exp(step / STEPS * log(LARGEST_VOLUME / SMALLEST_VOLUME))
+    found: Number = SMALLEST_VOLUME * np.exp(step / STEPS * log(LARGEST_VOLUME / SMALLEST_VOLUME))
+    return found
 
 
 def _ratio_step(ratio: float) -> int:
     return round((log(ratio) / log(LARGEST_RATIO) + 1) / 2 * STEPS)
 
 
-def _ratio_of(step: int) -> float:
-    return exp((2 * step / STEPS - 1) * log(LARGEST_RATIO))
+def ratio_of(step: Number) -> Number:
+    """Of two lengths."""
+    found: Number = np.exp((2 * step / STEPS - 1) * log(LARGEST_RATIO))
+    return found
 
 
-def angle_of(step: int) -> float:
+def angle_of(step: Number) -> Number:
     """Degrees."""
     return LEAST_ANGLE + ANGLE_RANGE * step / STEPS
 
@@ -296,10 +302,10 @@ def lattice_of(system: str, steps: Sequence[int], atoms: int) -> Floats:
     b = c = 1.0
     angles = [90.0, 90.0, 90.0]
     if system in ("tetragonal", "trigonal", "hexagonal"):
-        c = _ratio_of(steps[1])
+        c = ratio_of(steps[1])
         angles[2] = 90.0 if system == "tetragonal" else 120.0
     elif system != "cubic":
-        b, c = _ratio_of(steps[1]), _ratio_of(steps[2])
+        b, c = ratio_of(steps[1]), ratio_of(steps[2])
         if system == "monoclinic":
             angles[1] = angle_of(steps[3])
         elif system == "triclinic":

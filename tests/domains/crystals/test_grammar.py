@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from molvae.domains.crystals.grammar import Constraints, Grammar, Phase, composition_of
+from molvae.domains.crystals.constraints import Constraints, composition_of
+from molvae.domains.crystals.grammar import Grammar, Phase
 from molvae.domains.crystals.structure import of_structure, read_text
 from molvae.domains.crystals.supply import can_make, most_orbits
 from molvae.domains.crystals.symmetry import groups_of, space_group
@@ -98,7 +100,7 @@ def test_real_crystals_are_accepted_step_by_step(free: Grammar, name: str) -> No
         groups=frozenset([crystal.group]),
         atoms=(len(crystal.primitive.numbers), len(crystal.primitive.numbers)),
     )
-    for grammar in (free, Grammar(TOKENS, end=2, constraints=tight)):
+    for grammar in (free, Grammar(TOKENS, end=2, constraints=tight), Grammar(TOKENS, end=2, constraints=replace(tight, apart=True))):
         state = grammar.start()
         for symbol in symbols(crystal.text):
             assert state.allowed()[ID[symbol]], symbol
