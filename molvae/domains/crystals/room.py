@@ -139,11 +139,12 @@ def lattices(group: int, orbits: tuple[Orbit, ...], before: tuple[int, ...], ste
     common angles, and with ratios to come any value will do. Atoms that coincide, which no lattice parts, do not count.
     """
     after = lattice_kinds(group)[len(before) + 1 :]
-    if RATIO in after:
+    if RATIO in after or not len(near := _near(group, orbits)):
         return np.ones(len(steps), bool)
-    atoms, system, near = len(occupied(group, orbits)), system_of(group), _near(group, orbits)
     legal = np.zeros(len(steps), bool)
     for angles in product(_ANGLES, repeat=len(after)):
-        cells = metric(system, [*before, steps.astype(float), *angles], atoms)
+        cells = metric(system_of(group), [*before, steps.astype(float), *angles], len(occupied(group, orbits)))
         legal |= (near @ cells.T >= LEAST**2).all(0)
+        if legal.all():
+            break
     return legal
