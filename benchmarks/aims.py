@@ -62,15 +62,7 @@ AIMS = (
     Aim("pmo_workers", "minutes a run without the scorer, longest", 6, False, ""),
     Aim("crystal_perov5", "reconstruction, match, perov_5, checked search of 256 draws, %", 99, True, ""),
     Aim("crystal_perov5", "reconstruction, RMSE, perov_5", 0.0156, False, ""),
-    Aim(
-        "crystal_perov5",
-        "draws, structure valid, perov_5, %",
-        99.9,
-        True,
-        "all that pass the checks are; draws at temperature .75 reach it (crystal_perov5_cool)",
-    ),
-    Aim("crystal_perov5_cool", "draws at temperature 0.75, structure valid, perov_5, %", 99.9, True, ""),
-    Aim("crystal_perov5_cool", "draws at temperature 0.75, composition valid, perov_5, %", 98.5, True, ""),
+    Aim("crystal_perov5", "draws, structure valid, perov_5, %", 99.9, True, ""),
     Aim("crystal_perov5", "draws, composition valid, perov_5, %", 98.5, True, ""),
     Aim(
         "crystal_perov5_optimise",
@@ -90,13 +82,7 @@ AIMS = (
         "the later orbits of crystals with more than seven do not come back",
     ),
     Aim("crystal_mp20", "reconstruction, match, mp_20, checked search of 256 draws, %", 60, True, ""),
-    Aim(
-        "crystal_mp20",
-        "draws, structure valid, mp_20, %",
-        99.9,
-        True,
-        "all that pass the checks are; two coordinates of a long crystal fall together",
-    ),
+    Aim("crystal_mp20", "draws, structure valid, mp_20, %", 99.9, True, ""),
     Aim(
         "crystal_mp20",
         "draws, composition valid, mp_20, %",

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,6 +120,32 @@ def _question(state: State) -> tuple[object, ...]:
     return (state.phase,)
 
 
+class _Place(NamedTuple):
+    """What is written before a number. letter: None for one of the lattice. coarse: None where the coarse bin itself is to come."""
+
+    group: int
+    orbits: tuple[Orbit, ...]
+    letter: int | None
+    steps: tuple[int, ...]
+    coarse: int | None
+
+
+def _place(state: State) -> _Place:
+    letter = None if state.closing else state.letter
+    return _Place(state.group, state.orbits, letter, state.steps, state.coarse if state.phase == Phase.FINE else None)
+
+
+@lru_cache(maxsize=_MOST_MASKS)
+def _roomy(at: _Place) -> Mask:
+    """Which bins (BINS,) of the next number keep atoms apart: coarse ones by some of the values inside, fine ones by their own."""
+    steps = _SOME if at.coarse is None else (at.coarse * BINS + np.arange(BINS) - BINS // 2) % STEPS
+    if at.letter is None:
+        roomy = room.lattices(at.group, at.orbits, at.steps, steps)
+    else:
+        roomy = room.coordinates(at.group, at.orbits, at.letter, at.steps, steps)
+    return np.asarray(roomy.reshape(BINS, -1).any(1))
+
+
 class Grammar:
     """The legal next tokens of Wyckoff texts.
 
@@ -221,21 +248,12 @@ class Grammar:
         """Tokens (V,) that bring atoms together."""
         mask = np.zeros(self.size, bool)
         if state.phase in (Phase.COARSE, Phase.FINE):
-            self._mark(mask, state.kinds[0] if state.phase == Phase.COARSE else FINE, ~self._roomy(state))
+            self._mark(mask, state.kinds[0] if state.phase == Phase.COARSE else FINE, ~_roomy(_place(state)))
         elif state.phase == Phase.LETTER and state.orbits:
-            roomy = self._roomy(replace(state, phase=Phase.COARSE, kinds=VOLUME, closing=True, steps=()))
+            roomy = _roomy(_Place(state.group, state.orbits, None, (), None))
             # Where no volume will do, the crystal may end all the same: with an orbit more there would be less room still.
             self._mark(mask, VOLUME, ~roomy & roomy.any())
         return mask
-
-    def _roomy(self, state: State) -> Mask:
-        """Which bins (BINS,) of the next number keep atoms apart: coarse ones by some of the values inside, fine ones by their own."""
-        steps = _SOME if state.phase == Phase.COARSE else (state.coarse * BINS + np.arange(BINS) - BINS // 2) % STEPS
-        if state.closing:
-            roomy = room.lattices(state.group, state.orbits, state.steps, steps)
-        else:
-            roomy = room.coordinates(state.group, state.orbits, state.letter, state.steps, steps)
-        return np.asarray(roomy.reshape(BINS, -1).any(1))
 
     def _allowed(self, state: State) -> Mask:
         mask = np.zeros(self.size, bool)
