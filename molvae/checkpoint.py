@@ -46,7 +46,7 @@ class Checkpoint:
 def save(checkpoint: Checkpoint, path: Path | str, *, half: bool = False) -> Path:
     """Write the folder, replacing an older checkpoint in one rename.
 
-    half: for shipping, store float32 weights as float16, and the encoders' matrices as signed bytes with a scale for each row.
+    half: for shipping, store float32 weights as float16 where it can hold them, and the encoders' matrices as signed bytes with a scale for each row.
     """
     path = Path(path)
     scratch = path.with_name(path.name + ".new")
@@ -120,7 +120,9 @@ def _shrunk(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
             out[name] = torch.round(value / scale).to(torch.int8)
             out[name + SCALE] = scale
         else:
-            out[name] = value.clamp(-65504, 65504).half()
+            short = value.half()
+            # The variance of a code before its normalisation can be too large for float16, and cut off it is another code.
+            out[name] = short if bool(torch.isfinite(short).all()) else value
     return out
 
 

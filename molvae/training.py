@@ -24,7 +24,6 @@ from molvae.diagnose import chunks, diagnose, head_errors, mean_nll, modes, reco
 from molvae.errors import CheckpointError, DataError, UsageError
 from molvae.metrics import calibration_error
 from molvae.model import VAE
-from molvae.nn.latents import NoiseDial
 from molvae.nn.ledger import fit_ledger
 from molvae.practice import Practice
 from molvae.representation import Representation, labels_in, labels_of
@@ -271,12 +270,12 @@ def _held_out(columns: Columns, count: int, split: str = "valid") -> NDArray[np.
 
 
 def finish(result: Fit, representation: Representation[Any], columns: Columns, config: Config, out: Path, name: str) -> dict[str, Any]:
-    """Settle the averaged weights, measure them on held-out rows and write the checkpoint files into ``out``."""
+    """Settle the heads of the averaged weights, measure them on held-out rows and write the checkpoint files into ``out``."""
     model = result.model.cpu()
     train_rows = columns.usable(columns.store.rows("train"))
     shuffled = np.random.default_rng(2).permutation(train_rows)
     pick = shuffled[:EXEMPLARS]
-    settle(model, columns, shuffled[:6000])
+    settle(model, columns)
     metrics: dict[str, Any] = {"steps": result.progress.step, "seconds": result.progress.seconds, "records": len(train_rows)}
     if result.shipped != result.progress.step:
         metrics["shipped_step"] = result.shipped
@@ -308,17 +307,19 @@ def eight_bit(codes: Tensor, labels: Tensor) -> dict[str, Tensor]:
     return {"codes": torch.round(codes / scale).to(torch.int8), "scale": scale, "labels": labels}
 
 
-def settle(model: VAE, columns: Columns, rows: NDArray[np.int64]) -> None:
-    """Re-estimate the code's mean and variance with the averaged weights, and centre the heads and rescale their uncertainty on held-out rows."""
-    if isinstance(model.latent, NoiseDial):
-        model.latent.norm.settle(modes(model, chunks(columns, rows)))
+def settle(model: VAE, columns: Columns) -> None:
+    """Centre the heads and rescale their uncertainty on held-out rows.
+
+    The code's own mean and variance stay those that were averaged over training with the weights: the decoder learnt to read codes of that scale,
+    of all views and of some of them, and the spread of codes of all views is another one where views disagree.
+    """
     held = _held_out(columns, 4000)
     if model.head is not None and len(held):
         model.head.spread.fill_(1.0)
         batches = chunks(columns, held)
         codes = modes(model, batches)
         mean, std, truth = head_errors(model, batches, codes)
-        # Weights that were averaged over training and a normalisation of all views together leave the means a little off.
+        # Weights that were averaged over training leave the means a little off.
         off = torch.nan_to_num((truth - mean).nanmedian(0).values / model.label_std)
         with torch.no_grad():
             model.head.out.bias[: off.numel()] += off

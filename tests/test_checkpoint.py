@@ -50,14 +50,14 @@ def test_round_trip(tmp_path: Path) -> None:
     assert back.representation["domain"] == "molecules"
 
 
-def test_half_precision_stays_finite(tmp_path: Path) -> None:
+def test_half_precision_leaves_what_it_cannot_hold(tmp_path: Path) -> None:
     saved = some()
     checkpoint.save(saved, tmp_path / "c", half=True)
     assert load_file(tmp_path / "c" / "weights.safetensors")["a"].dtype == torch.float16
     back = checkpoint.load(tmp_path / "c").weights
     assert back["a"].dtype == torch.float32
     assert torch.allclose(back["a"], saved.weights["a"], atol=2e-3)
-    assert bool(torch.isfinite(back["big"]).all())
+    assert torch.equal(back["big"], saved.weights["big"])
     assert int(back["steps"]) == 7
 
 

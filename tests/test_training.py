@@ -209,6 +209,15 @@ def test_patience_stops_and_ships_the_best_weights(tiny: Tiny, tmp_path: Path, m
     assert "NaN" not in (tmp_path / "run" / "checkpoint" / "card.md").read_text()
 
 
+def test_codes_are_normalised_as_the_decoder_learnt_to_read_them(tiny: Tiny, tmp_path: Path) -> None:
+    """Statistics of codes of all views alone would move the codes of single views away from what training showed the decoder."""
+    train(Store.open(tiny.store), tiny_config(), tmp_path / "run")
+    state = load_file(tmp_path / "run" / "state" / "state.safetensors")
+    shipped = load_file(tmp_path / "run" / "checkpoint" / "weights.safetensors")
+    for name in ("latent.norm.running_mean", "latent.norm.running_var"):
+        torch.testing.assert_close(shipped[name].float(), state[f"average.{name}"].float(), atol=1e-3, rtol=1e-2)
+
+
 def test_a_resumed_run_remembers_its_best_weights(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, config = Store.open(tiny.store), quick(train__steps=9, train__validate_steps=2, train__patience=5)
     for name, stops in (("through", []), ("halves", [5])):

@@ -67,15 +67,6 @@ class Normalised(nn.BatchNorm1d):
         deviation = (off.square().mean(0) + self.eps).sqrt()
         return off / deviation * (deviation.detach() / (variance + self.eps).sqrt())
 
-    @torch.no_grad()
-    def settle(self, codes: Tensor) -> None:
-        """Make of these codes (n, D), normalised as of now, ones of mean 0 and variance 1."""
-        if self.running_mean is None or self.running_var is None or len(codes) < 2:
-            return
-        variance = self.running_var + self.eps
-        self.running_mean += variance.sqrt() * codes.mean(0)
-        self.running_var.copy_((variance * codes.var(0, unbiased=False) - self.eps).clamp(min=0.0))
-
 
 class NoiseDial(Latent):
     """A Gaussian posterior of fixed width t around a normalised mean f(x): z = sqrt(1 - t^2) f(x) + t eps.
