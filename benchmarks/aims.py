@@ -81,8 +81,8 @@ AIMS = (
         "draws, composition valid, mp_20, %",
         88,
         True,
-        "real crystals fail too (a tenth of those reconstructed, see the row gated by validity); lower temperatures come nearer, with fewer different "
-        "ones; a mask that lets a crystal end only where charges balance makes it run on",
+        "real crystals fail too (a tenth of those reconstructed, see the row gated by validity); lower temperatures come nearer, with fewer "
+        "different ones; a mask that lets a crystal end only where charges balance makes it run on",
     ),
 )
 

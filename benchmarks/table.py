@@ -37,7 +37,6 @@ HEADLINES: Mapping[str, tuple[str, ...]] = {
     "crystal_perov5_optimise": ("property optimisation",),
     "crystal_protocol": ("COV",),
     "crystal_perov5_cover": ("draws, COV",),
-    "crystal_perov5_cool": tuple(f"draws at temperature 0.75, {what}" for what in ("structure", "composition", "COV")),
     "crystal_perov5_predict": ("structure prediction",),
     "crystal_mp20": CRYSTALS,
     "crystal_carbon24": ("reconstruction, match",),
