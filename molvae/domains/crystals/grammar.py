@@ -31,7 +31,6 @@ from molvae.domains.crystals.wyckoff import (
     MOST_ATOMS,
     NUMBER,
     RATIO,
-    STEPS,
     VOLUME,
     Orbit,
     angle_of,
@@ -104,8 +103,10 @@ class State:
         return self.phase == Phase.DONE
 
 
-_SOME = ((np.arange(BINS)[:, None] * BINS + np.linspace(0, BINS - 1, 5).astype(int) - BINS // 2) % STEPS).reshape(-1)
-"""Five values, in steps, of each coarse bin (BINS * 5,)."""
+_STEP_OF = np.array([[step_of(coarse, fine) for fine in range(BINS)] for coarse in range(BINS)])
+"""The values, in steps, of each coarse bin (BINS, BINS)."""
+_SOME = _STEP_OF[:, np.linspace(0, BINS - 1, 5).astype(int)].reshape(-1)
+"""Five of them each (BINS * 5,)."""
 _MOST_MASKS = 20_000  # kept at a time; one has as many bytes as there are tokens
 
 
@@ -138,7 +139,7 @@ def _place(state: State) -> _Place:
 @lru_cache(maxsize=_MOST_MASKS)
 def _roomy(at: _Place) -> Mask:
     """Which bins (BINS,) of the next number keep atoms apart: coarse ones by some of the values inside, fine ones by their own."""
-    steps = _SOME if at.coarse is None else (at.coarse * BINS + np.arange(BINS) - BINS // 2) % STEPS
+    steps = _SOME if at.coarse is None else _STEP_OF[at.coarse]
     if at.letter is None:
         roomy = room.lattices(at.group, at.orbits, at.steps, steps)
     else:
@@ -325,7 +326,7 @@ class Grammar:
         legal = coarse * BINS + fine >= BINS // 2
         if state.kinds[0] == ANGLE and len(state.angles) == 2:
             cosines = np.cos(np.radians(state.angles))
-            last = np.cos(np.radians(np.array([angle_of(step_of(coarse, int(f))) for f in fine])))
+            last = np.cos(np.radians(angle_of(_STEP_OF[coarse].astype(float))))
             squared = 1 + 2 * cosines[0] * cosines[1] * last - cosines[0] ** 2 - cosines[1] ** 2 - last**2
             legal &= squared > FLATTEST**2 * (1 + 1e-9)
         return legal
