@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,9 +30,9 @@ WORST = 2.0  # label standard deviations at which the penalty of a deviation end
 
 @dataclass(frozen=True)
 class Steer:
-    """Adds the steering loss to a training step. targets: rows a step; draws: K for each; weight: of the loss beside the likelihood.
+    """Adds the steering loss to a training step. rows: targets a step; draws: K for each; weight: of the loss beside the likelihood.
 
-    Raises UsageError where a conditioning property cannot be computed from a record.
+    Targets are of those conditioning properties that can be computed from a record. Raises UsageError where there is none.
     """
 
     representation: Representation[Any]
@@ -40,14 +41,20 @@ class Steer:
     weight: float
 
     def __post_init__(self) -> None:
-        domain = self.representation.domain
-        given = [p for p in self.representation.labels.names if p not in domain.properties]
-        if given:
-            raise UsageError(f"steering needs properties that can be computed, and {given[0]!r} cannot; set steer.rows = 0")
+        if not self.computed:
+            names = ", ".join(self.representation.labels.names) or "none"
+            raise UsageError(f"steering needs a property that can be computed, and there is none among {names}; set steer.rows = 0")
+
+    @cached_property
+    def computed(self) -> list[int]:
+        """Places of the computed properties among the labels."""
+        return [at for at, name in enumerate(self.representation.labels.names) if name in self.representation.domain.properties]
 
     def __call__(self, model: VAE, labels: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """labels (B, P): standardised labels of data, from which the targets are taken -> weighted loss () and parts for the log."""
-        targets = some_of(labels[: self.rows], single=SINGLE).repeat_interleave(self.draws, 0)
+        targets = torch.full_like(labels[: self.rows], torch.nan)
+        targets[:, self.computed] = some_of(labels[: self.rows, self.computed], single=SINGLE)
+        targets = targets.repeat_interleave(self.draws, 0)
         level = torch.ones(targets.shape[0], device=targets.device)
         z = torch.randn(targets.shape[0], model.latent.width, device=targets.device)
         model.eval()
@@ -67,7 +74,8 @@ class Steer:
 
     def _penalties(self, model: VAE, tokens: Sequence[list[int]], finished: Sequence[bool], targets: Tensor) -> Tensor:
         """Mean absolute deviation over set targets (n,), label standard deviations, at most WORST."""
-        properties = [self.representation.domain.properties[p] for p in self.representation.labels.names]
+        names = self.representation.labels.names
+        properties = {at: self.representation.domain.properties[names[at]] for at in self.computed}
         mean, std = model.label_mean.tolist(), model.label_std.tolist()
         out: list[float] = []
         for ids, ended, row in zip(tokens, finished, targets.tolist(), strict=True):
@@ -78,8 +86,6 @@ class Steer:
             if record is None:
                 out.append(WORST)
                 continue
-            gaps = [
-                abs((properties[k].compute(record) - mean[k]) / std[k] - wanted) for k, wanted in enumerate(row) if not math.isnan(wanted)
-            ]
+            gaps = [abs((p.compute(record) - mean[k]) / std[k] - row[k]) for k, p in properties.items() if not math.isnan(row[k])]
             out.append(float(np.mean([WORST if math.isnan(g) else min(g, WORST) for g in gaps])) if gaps else 0.0)
         return torch.tensor(out)

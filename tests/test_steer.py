@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 import molvae
 from molvae import config as settings
-from molvae.errors import ConfigError
+from molvae.errors import ConfigError, UsageError
 from molvae.model import some_of
 from molvae.steer import WORST, Steer
 from molvae.training import train
@@ -51,3 +52,15 @@ def test_steering_lowers_the_deviation_of_raw_draws(tiny: Tiny, tmp_path) -> Non
 def test_steering_runs_in_one_process() -> None:
     with pytest.raises(ConfigError, match="one process"):
         settings.override(settings.Config(), {"steer.rows": 8, "train.devices": 2})
+
+
+def test_only_computed_properties_are_steered(model: molvae.Model) -> None:
+    def of(*names: str) -> Steer:
+        return Steer(replace(model.representation, labels=replace(model.representation.labels, names=names)), 2, 2, 1.0)
+
+    assert of("measured", "logp", "dose").computed == [1]
+    tokens = model.representation.targets([model.domain.parse("CCO")]).tokens[0].tolist()
+    asked = torch.tensor([[9.0, math.nan, 9.0]])
+    assert of("measured", "logp", "dose")._penalties(model.vae, [tokens], [True], asked).tolist() == [0.0]
+    with pytest.raises(UsageError, match="none among measured, dose"):
+        of("measured", "dose")

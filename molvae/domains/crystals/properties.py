@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 
-from molvae.domains.crystals.charges import negativity
+from molvae.domains.crystals.charges import negativity, smact_valid
 from molvae.domains.crystals.structure import Crystal
 from molvae.domains.crystals.symmetry import Floats
 from molvae.domains.crystals.wyckoff import ELEMENTS
@@ -62,6 +63,12 @@ def negativity_difference(crystal: Crystal) -> float:
     return max(values) - min(values) if not any(map(math.isnan, values)) else math.nan
 
 
+def smact_validity(crystal: Crystal) -> float:
+    """1 where charges can balance by SMACT's test as CDVAE uses it (``charges.smact_valid``), 0 where they cannot."""
+    counts = Counter(crystal.primitive.numbers.tolist())
+    return float(smact_valid({ELEMENTS[number - 1]: count for number, count in counts.items()}))
+
+
 _ENTRIES: tuple[tuple[str, str, str, Callable[[Crystal], float]], ...] = (
     ("density", "g/cm^3", "mass density of the perfect crystal", density),
     ("volume_per_atom", "A^3", "volume of the cell divided by its atoms", volume_per_atom),
@@ -75,5 +82,6 @@ _ENTRIES: tuple[tuple[str, str, str, Callable[[Crystal], float]], ...] = (
         "largest difference of Pauling electronegativities; undefined for some noble gases",
         negativity_difference,
     ),
+    ("smact_validity", "1", "1 where charges balance by SMACT's test of neutrality and electronegativity, else 0", smact_validity),
 )
 PROPERTIES: dict[str, Property[Crystal]] = {name: Property(name, unit, text, compute) for name, unit, text, compute in _ENTRIES}

@@ -147,6 +147,9 @@ def test_properties_of_known_materials() -> None:
     assert (value["atoms"], value["elements"], value["spacegroup"], value["orbits"]) == (2, 2, 225, 2)
     assert value["electronegativity_difference"] == pytest.approx(3.16 - 0.93)
     assert PROPERTIES["electronegativity_difference"].compute(carbon) == 0
+    assert (value["smact_validity"], PROPERTIES["smact_validity"].compute(carbon)) == (1, 1)
+    charged = of_structure(Structure(Lattice.cubic(3.2), ["Na", "Cl", "Cl"], [[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5]]))
+    assert PROPERTIES["smact_validity"].compute(charged) == 0
     helium = of_structure(Structure(Lattice.cubic(3.2), ["He"], [[0, 0, 0]]))
     assert math.isnan(PROPERTIES["electronegativity_difference"].compute(helium))
     for make in (caesium_chloride, triclinic):
