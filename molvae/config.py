@@ -119,11 +119,15 @@ class HeadConfig(_Section):
 
 
 class SteerConfig(_Section):
-    """Policy-gradient refinement of conditional draws beside ordinary training; for properties that can be computed."""
+    """Policy-gradient refinement of draws beside ordinary training, towards properties that can be computed."""
 
     rows: int = Field(0, ge=0, description="targets a step; 0 switches steering off")
     draws: int = Field(4, ge=2, description="sequences drawn for each target")
     weight: float = Field(1.0, gt=0, description="weight of the steering loss")
+    wanted: dict[str, float] = Field(
+        {}, description="values of conditioning properties towards which draws that are asked for none are steered"
+    )
+    unasked: float = Field(0.5, ge=0, le=1, description="share of the targets, where something is wanted, that ask for nothing")
 
 
 class PracticeConfig(_Section):
@@ -271,7 +275,10 @@ def dump(config: Config, *, documented: bool = True) -> str:
 
 
 def _item(value: object, comment: str | None) -> Item:
-    item = tomlkit.item(value)
+    item: Item = tomlkit.item(value)
+    if isinstance(value, dict):  # in one line: what follows a table belongs to it
+        item = tomlkit.inline_table()
+        item.update(value)
     if comment:
         item.comment(comment)
     return item

@@ -1,16 +1,17 @@
-"""Steering: policy-gradient refinement of the conditional decoder on properties that can be computed.
+"""Steering: policy-gradient refinement of the decoder on properties that can be computed.
 
 Likelihood training teaches which records have the asked property only as well as the data show it; a decoder that has to count learns that
 slowly. Steering draws K sequences for each of some targets, measures them, and weighs each draw's likelihood by its reward above the mean of
 its siblings (REINFORCE with a leave-one-out baseline: Kool et al. 2019; Ahmadian et al. 2402.14740). It runs beside ordinary training steps,
-which keep the unconditional distribution and the codes where they are.
+which keep the unconditional distribution and the codes where they are. Draws that are asked for nothing can be steered too, towards values that
+are always wanted, such as charges that balance; these move the unconditional distribution.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -32,18 +33,27 @@ WORST = 2.0  # label standard deviations at which the penalty of a deviation end
 class Steer:
     """Adds the steering loss to a training step. rows: targets a step; draws: K for each; weight: of the loss beside the likelihood.
 
-    Targets are of those conditioning properties that can be computed from a record. Raises UsageError where there is none.
+    Targets are of those conditioning properties that can be computed from a record. Where values of some of them are ``wanted``, a share
+    ``unasked`` of the rows has no target, and its draws are judged by these. Raises UsageError where no property can be computed, or one that is
+    wanted is not among them.
     """
 
     representation: Representation[Any]
     rows: int
     draws: int
     weight: float
+    wanted: Mapping[str, float] = field(default_factory=dict)
+    unasked: float = 0.5
 
     def __post_init__(self) -> None:
         if not self.computed:
             names = ", ".join(self.representation.labels.names) or "none"
             raise UsageError(f"steering needs a property that can be computed, and there is none among {names}; set steer.rows = 0")
+        known = [self.representation.labels.names[at] for at in self.computed]
+        if unknown := [name for name in self.wanted if name not in known]:
+            raise UsageError(
+                f"steer.wanted has {unknown[0]!r}; wanted some of the conditioning properties that can be computed: {', '.join(known)}"
+            )
 
     @cached_property
     def computed(self) -> list[int]:
@@ -52,16 +62,14 @@ class Steer:
 
     def __call__(self, model: VAE, labels: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """labels (B, P): standardised labels of data, from which the targets are taken -> weighted loss () and parts for the log."""
-        targets = torch.full_like(labels[: self.rows], torch.nan)
-        targets[:, self.computed] = some_of(labels[: self.rows, self.computed], single=SINGLE)
-        targets = targets.repeat_interleave(self.draws, 0)
+        targets, judged = (one.repeat_interleave(self.draws, 0) for one in self._targets(model, labels[: self.rows]))
         level = torch.ones(targets.shape[0], device=targets.device)
         z = torch.randn(targets.shape[0], model.latent.width, device=targets.device)
         model.eval()
         with torch.no_grad():
             drawn = model.draw(z, level, targets)
         model.train()
-        penalty = self._penalties(model, drawn.tokens, drawn.finished, targets)
+        penalty = self._penalties(model, drawn.tokens, drawn.finished, judged)
         groups = penalty.view(-1, self.draws)
         others = (groups.sum(1, keepdim=True) - groups) / (self.draws - 1)
         advantage = (others - groups).flatten().to(targets.device)
@@ -71,6 +79,19 @@ class Steer:
         ended = torch.tensor(drawn.finished, device=targets.device)
         loss = (advantage * nll)[ended].sum() / targets.shape[0]
         return self.weight * loss, {"steer_deviation": penalty.mean()}
+
+    def _targets(self, model: VAE, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """What each of n rows is asked for, and what its draws are judged by: twice (n, P), standardised, NaN where nothing."""
+        targets = torch.full_like(labels, torch.nan)
+        targets[:, self.computed] = some_of(labels[:, self.computed], single=SINGLE)
+        judged = targets.clone()
+        if self.wanted:
+            plain = round(self.unasked * labels.shape[0])
+            targets[:plain] = judged[:plain] = torch.nan
+            for name, value in self.wanted.items():
+                at = self.representation.labels.names.index(name)
+                judged[:plain, at] = (value - model.label_mean[at]) / model.label_std[at]
+        return targets, judged
 
     def _penalties(self, model: VAE, tokens: Sequence[list[int]], finished: Sequence[bool], targets: Tensor) -> Tensor:
         """Mean absolute deviation over set targets (n,), label standard deviations, at most WORST."""

@@ -102,7 +102,7 @@ def train(
 def _extra(config: Config, representation: Representation[Any], store: Store) -> Extra | None:
     """The further losses that a configuration asks for, as one."""
     s, p = config.steer, config.practice
-    parts: list[Extra] = [Steer(representation, s.rows, s.draws, s.weight)] if s.rows else []
+    parts: list[Extra] = [Steer(representation, s.rows, s.draws, s.weight, s.wanted, s.unasked)] if s.rows else []
     if p.rows:
         parts.append(Practice.on(representation, store, p, config.train.seed))
 

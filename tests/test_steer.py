@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -64,3 +66,27 @@ def test_only_computed_properties_are_steered(model: molvae.Model) -> None:
     assert of("measured", "logp", "dose")._penalties(model.vae, [tokens], [True], asked).tolist() == [0.0]
     with pytest.raises(UsageError, match="none among measured, dose"):
         of("measured", "dose")
+
+
+def test_draws_without_a_target_are_judged_by_what_is_wanted(model: molvae.Model) -> None:
+    steer = Steer(model.representation, 4, 2, 1.0, {"qed": 0.9}, 0.5)
+    targets, judged = steer._targets(model.vae, torch.zeros(4, 3))
+    assert torch.isnan(targets[:2]).all()
+    assert not torch.isnan(targets[2:]).all(1).any()
+    wanted = float((0.9 - model.vae.label_mean[1]) / model.vae.label_std[1])
+    assert judged[0].tolist() == pytest.approx([math.nan, wanted, math.nan], nan_ok=True)
+    assert torch.equal(torch.nan_to_num(targets[2:]), torch.nan_to_num(judged[2:]))
+    with pytest.raises(UsageError, match="'dose'; wanted some of"):
+        Steer(model.representation, 4, 2, 1.0, {"dose": 1.0})
+
+
+def test_steering_moves_draws_that_are_asked_for_nothing(tiny: Tiny, tmp_path: Path) -> None:
+    def heaviest(**more: object) -> float:
+        config = tiny_config(train__steps=40, train__learning_rate=2e-3, **more)
+        train(molvae.Store.open(tiny.store), config, tmp_path / f"with{len(more)}", start=tiny.checkpoint)
+        found = molvae.load(tmp_path / f"with{len(more)}")
+        return float(
+            np.mean([found.domain.properties["mw"].compute(found.domain.parse(text)) for text in found.sample(300, seed=1, unique=False)])
+        )
+
+    assert heaviest(steer__rows=16, steer__draws=4, steer__wanted={"mw": 185.0}, steer__unasked=1.0) > heaviest() + 2
