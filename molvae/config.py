@@ -125,7 +125,7 @@ class SteerConfig(_Section):
     draws: int = Field(4, ge=2, description="sequences drawn for each target")
     weight: float = Field(1.0, gt=0, description="weight of the steering loss")
     wanted: dict[str, float] = Field(
-        {}, description="values of conditioning properties towards which draws that are asked for none are steered"
+        {}, description="values of computed properties towards which draws that are asked for nothing are steered"
     )
     unasked: float = Field(0.5, ge=0, le=1, description="share of the targets, where something is wanted, that ask for nothing")
 

@@ -14,7 +14,7 @@ import molvae
 from molvae import config as settings
 from molvae.errors import ConfigError, UsageError
 from molvae.model import some_of
-from molvae.steer import WORST, Steer
+from molvae.steer import WORST, Steer, _above_others
 from molvae.training import train
 from tests.fixtures_model import Tiny, tiny_config
 
@@ -22,11 +22,10 @@ from tests.fixtures_model import Tiny, tiny_config
 def test_penalties_are_the_measured_deviations(model: molvae.Model) -> None:
     steer = Steer(model.representation, 2, 2, 1.0)
     record = model.domain.parse("Cc1ccc(OC)cc1CC")
-    tokens = model.representation.targets([record]).tokens[0].tolist()
     mean, std = model.vae.label_mean, model.vae.label_std
     value = (model.domain.properties["logp"].compute(record) - float(mean[0])) / float(std[0])
     targets = torch.tensor([[value + 0.5, math.nan, math.nan], [value - 9.0, math.nan, math.nan], [0.0, 0.0, 0.0]])
-    found = steer._penalties(model.vae, [tokens, tokens, tokens], [True, True, False], targets)
+    found = steer._penalties(model.vae, [record, record, None], targets)
     assert found.tolist() == pytest.approx([0.5, WORST, WORST], abs=1e-4)
 
 
@@ -57,27 +56,31 @@ def test_steering_runs_in_one_process() -> None:
 
 
 def test_only_computed_properties_are_steered(model: molvae.Model) -> None:
-    def of(*names: str) -> Steer:
-        return Steer(replace(model.representation, labels=replace(model.representation.labels, names=names)), 2, 2, 1.0)
+    def of(*names: str, **more: object) -> Steer:
+        return Steer(replace(model.representation, labels=replace(model.representation.labels, names=names)), 2, 2, 1.0, **more)
 
     assert of("measured", "logp", "dose").computed == [1]
-    tokens = model.representation.targets([model.domain.parse("CCO")]).tokens[0].tolist()
-    asked = torch.tensor([[9.0, math.nan, 9.0]])
-    assert of("measured", "logp", "dose")._penalties(model.vae, [tokens], [True], asked).tolist() == [0.0]
+    shown = ~torch.isnan(of("measured", "logp", "dose")._targets(torch.zeros(2, 3)))
+    assert shown.tolist() == [[False, True, False]] * 2
+    assert of("measured", wanted={"qed": 1.0}, unasked=1.0).plain == 2
     with pytest.raises(UsageError, match="none among measured, dose"):
         of("measured", "dose")
+    with pytest.raises(UsageError, match="'dose'; wanted properties that can be computed: logp"):
+        of("logp", wanted={"dose": 1.0})
 
 
 def test_draws_without_a_target_are_judged_by_what_is_wanted(model: molvae.Model) -> None:
-    steer = Steer(model.representation, 4, 2, 1.0, {"qed": 0.9}, 0.5)
-    targets, judged = steer._targets(model.vae, torch.zeros(4, 3))
+    steer = Steer(model.representation, 4, 2, 1.0, {"hbd": 1.0}, 0.5)
+    targets = steer._targets(torch.zeros(4, 3))
     assert torch.isnan(targets[:2]).all()
     assert not torch.isnan(targets[2:]).all(1).any()
-    wanted = float((0.9 - model.vae.label_mean[1]) / model.vae.label_std[1])
-    assert judged[0].tolist() == pytest.approx([math.nan, wanted, math.nan], nan_ok=True)
-    assert torch.equal(torch.nan_to_num(targets[2:]), torch.nan_to_num(judged[2:]))
-    with pytest.raises(UsageError, match="'dose'; wanted some of"):
-        Steer(model.representation, 4, 2, 1.0, {"dose": 1.0})
+    records = [model.domain.parse(text) for text in ("CCO", "CCC", "OCC(O)C(O)C(O)C(O)CO")]
+    assert steer._shortfalls(model.vae, [*records, None]).tolist() == [0.0, 1.0, WORST, WORST]
+
+
+def test_advantages_are_above_the_others_of_a_group() -> None:
+    penalty = torch.tensor([[0.0, 1.0, 2.0, math.nan], [1.0, math.nan, math.nan, math.nan]])
+    assert _above_others(penalty).tolist() == [1.5, 0.0, -1.5, 0.0, 0.0, 0.0, 0.0, 0.0]
 
 
 def test_steering_moves_draws_that_are_asked_for_nothing(tiny: Tiny, tmp_path: Path) -> None:

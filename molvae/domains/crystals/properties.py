@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from molvae.domains.crystals.charges import negativity, smact_valid
+from molvae.domains.crystals.charges import METALS, negativity, smact_valid
 from molvae.domains.crystals.structure import Crystal
 from molvae.domains.crystals.symmetry import Floats
 from molvae.domains.crystals.wyckoff import ELEMENTS
@@ -65,8 +65,17 @@ def negativity_difference(crystal: Crystal) -> float:
 
 def smact_validity(crystal: Crystal) -> float:
     """1 where charges can balance by SMACT's test as CDVAE uses it (``charges.smact_valid``), 0 where they cannot."""
-    counts = Counter(crystal.primitive.numbers.tolist())
-    return float(smact_valid({ELEMENTS[number - 1]: count for number, count in counts.items()}))
+    return float(smact_valid(_counts(crystal)))
+
+
+def charge_neutrality(crystal: Crystal) -> float:
+    """The same of compounds; NaN of elements and alloys, which pass that test for having no charges to balance."""
+    counts = _counts(crystal)
+    return math.nan if len(counts) == 1 or METALS.issuperset(counts) else float(smact_valid(counts))
+
+
+def _counts(crystal: Crystal) -> dict[str, int]:
+    return {ELEMENTS[number - 1]: count for number, count in Counter(crystal.primitive.numbers.tolist()).items()}
 
 
 _ENTRIES: tuple[tuple[str, str, str, Callable[[Crystal], float]], ...] = (
@@ -83,5 +92,6 @@ _ENTRIES: tuple[tuple[str, str, str, Callable[[Crystal], float]], ...] = (
         negativity_difference,
     ),
     ("smact_validity", "1", "1 where charges balance by SMACT's test of neutrality and electronegativity, else 0", smact_validity),
+    ("charge_neutrality", "1", "the same, undefined for elements and alloys of metals", charge_neutrality),
 )
 PROPERTIES: dict[str, Property[Crystal]] = {name: Property(name, unit, text, compute) for name, unit, text, compute in _ENTRIES}

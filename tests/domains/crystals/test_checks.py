@@ -149,7 +149,11 @@ def test_properties_of_known_materials() -> None:
     assert PROPERTIES["electronegativity_difference"].compute(carbon) == 0
     assert (value["smact_validity"], PROPERTIES["smact_validity"].compute(carbon)) == (1, 1)
     charged = of_structure(Structure(Lattice.cubic(3.2), ["Na", "Cl", "Cl"], [[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5]]))
-    assert PROPERTIES["smact_validity"].compute(charged) == 0
+    assert (PROPERTIES["smact_validity"].compute(charged), PROPERTIES["charge_neutrality"].compute(charged)) == (0, 0)
+    assert value["charge_neutrality"] == 1
+    alloy = of_structure(Structure(Lattice.cubic(3.2), ["Ni", "Al"], [[0, 0, 0], [0.5, 0.5, 0.5]]))
+    assert PROPERTIES["smact_validity"].compute(alloy) == 1
+    assert all(math.isnan(PROPERTIES["charge_neutrality"].compute(one)) for one in (alloy, carbon))
     helium = of_structure(Structure(Lattice.cubic(3.2), ["He"], [[0, 0, 0]]))
     assert math.isnan(PROPERTIES["electronegativity_difference"].compute(helium))
     for make in (caesium_chloride, triclinic):
