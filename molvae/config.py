@@ -159,7 +159,12 @@ class TrainConfig(_Section):
     schedule: Literal["cosine", "constant"] = Field("cosine", description="'constant' keeps the peak until the last cooldown share")
     cooldown: float = Field(0.2, ge=0, le=1, description="share of training at the end over which a constant schedule falls to final_rate")
     weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay on matrices")
-    clip: float = Field(1.0, gt=0, description="largest gradient norm")
+    clip: float = Field(
+        10.0,
+        ge=0,
+        description="gradients whose norm is beyond so many times its running mean are cut to that; 0: none. Not far above 1 "
+        "it favours short records, whose gradients are small",
+    )
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights that are shipped; 0 ships the last weights")
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
         "auto", description="'auto' takes bf16-mixed where the processor computes in bfloat16"

@@ -166,7 +166,11 @@ class _Loop:
             raise Diverged(step, folder)
         self.optimiser.zero_grad()
         self.fabric.backward(loss)
-        norm = torch.nn.utils.clip_grad_norm_(self.bare.parameters(), config.clip)
+        # A fixed bound that is always exceeded would give each step the same length. Records of a step are of like length, and the gradients of
+        # long ones are larger: they would weigh the less the longer they are, and the model would write too many short ones.
+        bound = self.progress.bound(config.clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.bare.parameters(), bound)
+        self.progress.follow(min(float(norm), bound))
         self.stepper.step()
         self._follow(step)
         return {**parts, "grad_norm": norm.detach()}

@@ -23,18 +23,28 @@ from molvae.errors import CheckpointError, MissingExtra
 from molvae.records import Batch
 
 FOLDER = "state"
+NORM_SHARE = 0.02  # of each step in the running mean of gradient norms
 LEFT = ("plan.json", "ledger.json", "start.json", "data.json", "log.csv", FOLDER + ".new")
 
 
 @dataclass
 class Progress:
-    """Where training stands: steps done, seconds of training, best held-out loss, its step, and validations since."""
+    """Where training stands: steps done, seconds of training, best held-out loss, its step, validations since, running mean of gradient norms."""
 
     step: int = 0
     seconds: float = 0.0
     best: float = math.inf
     stale: int = 0
     best_step: int = 0
+    norm: float = 0.0
+
+    def bound(self, times: float) -> float:
+        """The largest gradient norm that passes uncut; infinite before the first, and for 0 times."""
+        return times * self.norm if times and self.norm else math.inf
+
+    def follow(self, norm: float) -> None:
+        """Note the norm of a step as it was used."""
+        self.norm = self.norm + (norm - self.norm) * NORM_SHARE if self.norm else norm
 
     def judge(self, loss: float) -> bool:
         """Note a held-out loss; True where it is the best so far."""

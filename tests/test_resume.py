@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from molvae.dataset import Store
 from molvae.errors import CheckpointError, UsageError
 from molvae.train import Tick
 from molvae.training import train
+from molvae.trainstate import NORM_SHARE, Progress
 from tests.fixtures_model import Tiny, tiny_config
 
 LOGGED_TIMES = ("records_per_s", "seconds")
@@ -126,3 +128,12 @@ def test_an_encoder_can_be_added_to_a_trained_model(tiny: Tiny, tmp_path: Path) 
         train(
             store, tiny_config(encoder__views=["sequence"], decoder__layers=2), tmp_path / "other2", start=tmp_path / "first" / "checkpoint"
         )
+
+
+def test_gradients_are_cut_only_where_they_are_far_beyond_what_is_usual() -> None:
+    progress = Progress()
+    assert progress.bound(10.0) == math.inf  # nothing is known yet
+    for norm in (100.0, 400.0):
+        progress.follow(norm)
+    assert progress.bound(10.0) == pytest.approx(10 * (100 + 300 * NORM_SHARE))
+    assert progress.bound(0.0) == math.inf
