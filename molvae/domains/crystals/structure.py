@@ -10,7 +10,7 @@ import json
 import re
 import warnings
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,6 +81,7 @@ class Crystal:
         """Elements and their counts in the primitive cell."""
         from pymatgen.core.composition import Composition
 
+        _announced()
         numbers, counts = np.unique(self.primitive.numbers, return_counts=True)
         return Composition({ELEMENTS[z - 1]: int(count) for z, count in zip(numbers, counts, strict=True)})
 
@@ -95,6 +96,17 @@ class Crystal:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Crystal, (self.text,)
+
+
+@lru_cache(maxsize=1)
+def _announced() -> None:
+    """Let pymatgen say once, unheard, which elements have no electronegativity; it keeps the values, and sorts every formula by them."""
+    from pymatgen.core.periodic_table import Element
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for symbol in ELEMENTS:
+            _ = Element(symbol).X
 
 
 def structure_of(cell: Cell) -> Structure:

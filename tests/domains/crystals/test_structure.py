@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from pymatgen.core import DummySpecies, Lattice, Structure
@@ -82,3 +84,9 @@ def test_refusals_of_texts(text: str, why: str) -> None:
         parse(text)
     assert why in caught.value.why
     assert len(str(caught.value)) < 400
+
+
+def test_elements_without_electronegativity_are_told_of_by_nobody() -> None:
+    code = "from molvae.domains.crystals.structure import parse; print(parse('sg225@aHe@bNa|24.00').formula)"
+    done = subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "NaHe"), done.stderr
