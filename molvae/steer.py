@@ -114,10 +114,8 @@ class Steer:
 
     def _shortfalls(self, model: VAE, records: Sequence[Any]) -> Tensor:
         """Mean absolute distance from what is wanted (n,), at most WORST; NaN where none of it is defined."""
-        known, std = (
-            self.representation.domain.properties,
-            dict(zip(self.representation.labels.names, model.label_std.tolist(), strict=True)),
-        )
+        known = self.representation.domain.properties
+        std = dict(zip(self.representation.labels.names, model.label_std.tolist(), strict=True))
         out: list[float] = []
         for record in records:
             if record is None:

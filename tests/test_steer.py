@@ -62,7 +62,9 @@ def test_only_computed_properties_are_steered(model: molvae.Model) -> None:
     assert of("measured", "logp", "dose").computed == [1]
     shown = ~torch.isnan(of("measured", "logp", "dose")._targets(torch.zeros(2, 3)))
     assert shown.tolist() == [[False, True, False]] * 2
-    assert of("measured", wanted={"qed": 1.0}, unasked=1.0).plain == 2
+    plain = of("measured", wanted={"qed": 1.0}, unasked=1.0)
+    assert plain.plain == 2
+    assert torch.isnan(plain._targets(torch.zeros(2, 1))).all()
     with pytest.raises(UsageError, match="none among measured, dose"):
         of("measured", "dose")
     with pytest.raises(UsageError, match="'dose'; wanted properties that can be computed: logp"):

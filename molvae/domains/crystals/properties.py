@@ -92,6 +92,11 @@ _ENTRIES: tuple[tuple[str, str, str, Callable[[Crystal], float]], ...] = (
         negativity_difference,
     ),
     ("smact_validity", "1", "1 where charges balance by SMACT's test of neutrality and electronegativity, else 0", smact_validity),
-    ("charge_neutrality", "1", "the same, undefined for elements and alloys of metals", charge_neutrality),
+    (
+        "charge_neutrality",
+        "1",
+        "1 where charges balance by SMACT's test, else 0; undefined for elements and alloys of metals, which pass it untested",
+        charge_neutrality,
+    ),
 )
 PROPERTIES: dict[str, Property[Crystal]] = {name: Property(name, unit, text, compute) for name, unit, text, compute in _ENTRIES}
