@@ -8,7 +8,7 @@ pymatgen's oxidation states and electronegativities but for the differences belo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations
 
@@ -106,12 +106,17 @@ def pauling(states: Sequence[int], negativities: Sequence[float]) -> bool:
     return True
 
 
+def uncharged(symbols: Collection[str]) -> bool:
+    """Whether these are a single element or metals alone, which pass SMACT's test for having no charges to balance."""
+    return len(symbols) == 1 or METALS.issuperset(symbols)
+
+
 def smact_valid(counts: Mapping[str, int]) -> bool:
     """CDVAE's compositional validity. counts: symbol -> atoms, in any order and not necessarily reduced."""
     from molvae.domains.crystals.wyckoff import NUMBER
 
     symbols = sorted(counts, key=NUMBER.__getitem__)
-    if len(symbols) == 1 or METALS.issuperset(symbols):
+    if uncharged(symbols):
         return True
     divisor = math.gcd(*counts.values())
     reduced = [counts[symbol] // divisor for symbol in symbols]

@@ -31,11 +31,6 @@ CDVAE_DISTANCE, CDVAE_VOLUME = 0.5, 0.1
 _BOND = 4.0  # Å, beyond which a bond has no valence to speak of
 
 
-def _counts(crystal: Crystal) -> dict[str, int]:
-    numbers, counts = np.unique(crystal.primitive.numbers, return_counts=True)
-    return {ELEMENTS[z - 1]: count for z, count in zip(numbers.tolist(), counts.tolist(), strict=True)}
-
-
 def _distances(crystal: Crystal) -> str | None:
     cell = crystal.primitive
     radii = covalent_radii()[cell.numbers]
@@ -65,7 +60,7 @@ def _volume(crystal: Crystal) -> str | None:
 
 
 def _charges(crystal: Crystal) -> str | None:
-    return None if balanced(_counts(crystal)) else f"no known oxidation states of {crystal.formula} add up to zero"
+    return None if balanced(crystal.counts) else f"no known oxidation states of {crystal.formula} add up to zero"
 
 
 def _bond_valences(crystal: Crystal) -> str | None:
@@ -75,7 +70,7 @@ def _bond_valences(crystal: Crystal) -> str | None:
     """
     from pymatgen.analysis.bond_valence import BV_PARAMS, BVAnalyzer, calculate_bv_sum
 
-    symbols = _counts(crystal).keys()
+    symbols = crystal.counts.keys()
     if len(symbols) == 1 or SOFT.issuperset(symbols) or not {element.symbol for element in BV_PARAMS}.issuperset(symbols):
         return None
     structure = crystal.structure(primitive=True)
@@ -103,7 +98,7 @@ def _cdvae_structure(crystal: Crystal) -> str | None:
 
 
 def _cdvae_composition(crystal: Crystal) -> str | None:
-    return None if smact_valid(_counts(crystal)) else f"{crystal.formula} fails SMACT's test of charges and electronegativities"
+    return None if smact_valid(crystal.counts) else f"{crystal.formula} fails SMACT's test of charges and electronegativities"
 
 
 def _symmetry(crystal: Crystal) -> str | None:

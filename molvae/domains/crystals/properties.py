@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 
-from molvae.domains.crystals.charges import METALS, negativity, smact_valid
+from molvae.domains.crystals.charges import negativity, smact_valid, uncharged
 from molvae.domains.crystals.structure import Crystal
 from molvae.domains.crystals.symmetry import Floats
 from molvae.domains.crystals.wyckoff import ELEMENTS
@@ -65,17 +64,12 @@ def negativity_difference(crystal: Crystal) -> float:
 
 def smact_validity(crystal: Crystal) -> float:
     """1 where charges can balance by SMACT's test as CDVAE uses it (``charges.smact_valid``), 0 where they cannot."""
-    return float(smact_valid(_counts(crystal)))
+    return float(smact_valid(crystal.counts))
 
 
 def charge_neutrality(crystal: Crystal) -> float:
     """The same of compounds; NaN of elements and alloys, which pass that test for having no charges to balance."""
-    counts = _counts(crystal)
-    return math.nan if len(counts) == 1 or METALS.issuperset(counts) else float(smact_valid(counts))
-
-
-def _counts(crystal: Crystal) -> dict[str, int]:
-    return {ELEMENTS[number - 1]: count for number, count in Counter(crystal.primitive.numbers.tolist()).items()}
+    return math.nan if uncharged(crystal.counts) else smact_validity(crystal)
 
 
 _ENTRIES: tuple[tuple[str, str, str, Callable[[Crystal], float]], ...] = (

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from molvae.domains.crystals import standard, wyckoff
+from molvae.domains.crystals.charges import negativity
 from molvae.domains.crystals.neighbours import neighbours
 from molvae.domains.crystals.symmetry import Floats
 from molvae.domains.crystals.wyckoff import ELEMENTS, LARGEST_VOLUME, MOST_ATOMS, NUMBER, SMALLEST_VOLUME, Cell, Description
@@ -76,14 +77,19 @@ class Crystal:
         """Atoms of the primitive cell. Shared: do not change it."""
         return self.description.primitive
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Atoms of each element in the primitive cell."""
+        numbers, counts = np.unique(self.primitive.numbers, return_counts=True)
+        return {ELEMENTS[z - 1]: count for z, count in zip(numbers.tolist(), counts.tolist(), strict=True)}
+
     @cached_property
     def composition(self) -> Composition:
         """Elements and their counts in the primitive cell."""
         from pymatgen.core.composition import Composition
 
         _announced()
-        numbers, counts = np.unique(self.primitive.numbers, return_counts=True)
-        return Composition({ELEMENTS[z - 1]: int(count) for z, count in zip(numbers, counts, strict=True)})
+        return Composition(self.counts)
 
     @property
     def formula(self) -> str:
@@ -101,12 +107,8 @@ class Crystal:
 @lru_cache(maxsize=1)
 def _announced() -> None:
     """Let pymatgen say once, unheard, which elements have no electronegativity; it keeps the values, and sorts every formula by them."""
-    from pymatgen.core.periodic_table import Element
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for symbol in ELEMENTS:
-            _ = Element(symbol).X
+    for symbol in ELEMENTS:
+        negativity(symbol)
 
 
 def structure_of(cell: Cell) -> Structure:
